@@ -1,0 +1,1 @@
+"""The outside: every contact with files, Docker, Redis and time-outs lives here."""

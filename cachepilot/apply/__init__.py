@@ -1,0 +1,1 @@
+"""Chapter 4, do it: one action, one call, no decisions."""

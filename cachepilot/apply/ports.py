@@ -1,0 +1,207 @@
+"""What applying needs: verbs only, one for each action. Each is safe to repeat.
+
+Every verb may raise WaitingError, StalledError or UnavailableError; whatever else it raises is
+treated as unavailable and tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from cachepilot.observe.memory import Reservation
+from cachepilot.observe.snapshot import Resources, Role
+from cachepilot.plan.actions import AclUser, Workload
+from cachepilot.spec.document import TenantName
+
+
+class MemoryWriter(Protocol):
+    """Changes what we remember; durable before it returns."""
+
+    def remember_document(
+        self, tenant_name: TenantName, *, generation: int, digest: str, source: str, document: str
+    ) -> None:
+        """Keep a document as the last good one."""
+
+    def reserve(self, tenant_name: TenantName, reservation: Reservation) -> None:
+        """Take ports and uid in the ledger, release what the tenant held before, and record it.
+
+        Raises:
+            WaitingError: Another tenant was faster; look again.
+        """
+
+    def generate_credential(self, tenant_name: TenantName, *, user: str) -> None:
+        """Draw a 32-character password as the next revision of *user*."""
+
+    def adopt_password(self, tenant_name: TenantName, *, user: str, path: str) -> None:
+        """Read the first line of *path* as the next revision of *user*.
+
+        Raises:
+            StalledError: The file cannot be used (reason ``PasswordFileUnusable``).
+        """
+
+    def begin_restart(self, tenant_name: TenantName, *, wish: str, at: datetime) -> None:
+        """Record which wish is being served."""
+
+    def finish_restart(self, tenant_name: TenantName, *, wish: str) -> None:
+        """Record that a wish was served."""
+
+    def expect_dump(self, tenant_name: TenantName, *, expected: bool) -> None:
+        """Record whether a memory-only tenant's dump is there to be loaded."""
+
+
+class CertificateWriter(Protocol):
+    """Makes the authority and signs leaves."""
+
+    def create_authority(self) -> None:
+        """Make the root once; a root that is there, or leaves without one, are left alone.
+
+        Raises:
+            StalledError: Making one would replace a lost root (reason ``AuthorityBroken``).
+        """
+
+    def issue(
+        self,
+        tenant_name: TenantName,
+        *,
+        revision: int,
+        names: tuple[str, ...],
+        lifetime: timedelta,
+        uid: int,
+        now: datetime,
+    ) -> None:
+        """Write key, leaf and bundle as *revision*, then record the revision."""
+
+    def prune(self, tenant_name: TenantName, *, keep: int) -> None:
+        """Delete every revision but *keep*."""
+
+
+class FileWriter(Protocol):
+    """Changes a tenant's own folders."""
+
+    def prepare(
+        self, tenant_name: TenantName, *, instance: int, uid: int, with_data: bool
+    ) -> None:
+        """Make conf, run and (if *with_data*) data with its marker, then record that data is.
+
+        Raises:
+            StalledError: Data was recorded but its folder is gone (reason ``DataMissing``).
+        """
+
+    def write_configuration(
+        self, tenant_name: TenantName, *, instance: int, uid: int, text: str
+    ) -> None:
+        """Replace redis.conf."""
+
+    def write_users(
+        self, tenant_name: TenantName, *, instance: int, uid: int, users: tuple[AclUser, ...]
+    ) -> None:
+        """Replace users.acl, with SHA-256 hashes of the recorded passwords."""
+
+    def discard_dump(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Delete dump.rdb and left-over temporary dumps."""
+
+
+class ContainerWriter(Protocol):
+    """Changes what is running."""
+
+    def pull_image(self, image: str) -> None:
+        """Fetch *image*.
+
+        Raises:
+            StalledError: There is no such image (reason ``ImageUnavailable``).
+        """
+
+    def ensure_network(self, *, bridge: str, subnet: str) -> None:
+        """Make the shared bridge; one that is there is left alone."""
+
+    def create(self, tenant_name: TenantName, workload: Workload, *, instance: int) -> None:
+        """Create a container, stopped; the same one twice is fine.
+
+        Raises:
+            StalledError: The image or a mounted folder is missing.
+        """
+
+    def start(self, tenant_name: TenantName, *, role: Role, instance: int) -> None:
+        """Start a container after checking the data folder's marker and owner.
+
+        Raises:
+            StalledError: A port is taken, an address is foreign, or data is missing.
+        """
+
+    def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
+        """Stop a container, giving the server *timeout* to save."""
+
+    def restart(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int
+    ) -> None:
+        """Stop and start a container, whatever state it is in."""
+
+    def remove(self, tenant_name: TenantName, *, container_id: str, digest: str) -> None:
+        """Remove a container if its id and digest are still those that were seen.
+
+        Raises:
+            WaitingError: It changed in the meantime; look again.
+        """
+
+    def unpause(self, *, container_id: str) -> None:
+        """Thaw a frozen container."""
+
+    def rename(self, tenant_name: TenantName, *, container_id: str, role: Role) -> None:
+        """Give a container its contracted name."""
+
+    def update(self, *, container_id: str, resources: Resources) -> None:
+        """Change memory, processor time and restart policy while running.
+
+        Raises:
+            WaitingError: The kernel refused because more memory is in use.
+        """
+
+
+class ServerWriter(Protocol):
+    """Changes a running server over its management socket."""
+
+    def wait(self, tenant_name: TenantName, *, instance: int, patience: timedelta) -> None:
+        """Return when the server answers and has loaded its data.
+
+        Raises:
+            WaitingError: It still loads after *patience*.
+            UnavailableError: It does not answer at all.
+        """
+
+    def save(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Pause writes and save; return only when the dump is complete on disk.
+
+        Raises:
+            StalledError: The server cannot save (reason ``SaveFailed``).
+        """
+
+    def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Ask the allocator to return freed pages."""
+
+    def set_directives(
+        self, tenant_name: TenantName, *, instance: int, directives: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Set all *directives* in one call.
+
+        Raises:
+            StalledError: The server refused (reason ``DirectiveRefused``), with its words.
+        """
+
+    def set_user(self, tenant_name: TenantName, *, instance: int, user: AclUser) -> None:
+        """Replace everything about one user in one call."""
+
+    def delete_user(self, tenant_name: TenantName, *, instance: int, user: str) -> None:
+        """Remove one user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writers:
+    """Everything one visit may change."""
+
+    memory: MemoryWriter
+    certificates: CertificateWriter
+    files: FileWriter
+    containers: ContainerWriter
+    server: ServerWriter

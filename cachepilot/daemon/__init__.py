@@ -1,0 +1,1 @@
+"""The loop: queue, triggers, workers, metrics and the service around them."""

@@ -1,0 +1,73 @@
+"""What we must remember because the world cannot tell us: the content of a tenant's record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What the ledger gave to one tenant, for as long as the tenant is known.
+
+    Attributes:
+        tls_port: Host port of the encrypted listener, None while the tenant never had one.
+        plain_port: Host port of the unencrypted listener, likewise.
+        uid: Numeric user and group of the server.
+        bridge: Index of the shared bridge, counted from 0.
+    """
+
+    tls_port: int | None
+    plain_port: int | None
+    uid: int
+    bridge: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenCredential:
+    """A password that exists in the record; never the password itself.
+
+    Attributes:
+        user: Name of the user on the server.
+        revision: Counts the passwords this user ever had, from 1.
+        from_file: Whether it was read from the author's ``passwordFile``.
+    """
+
+    user: str
+    revision: int
+    from_file: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The record of one tenant, secrets left out.
+
+    Attributes:
+        generation: Counts the distinct valid documents of this tenant, from 1.
+        document: The last good document as JSON text.
+        document_digest: Fingerprint of that document as written, before defaults.
+        source: Path of the file that document came from; the incumbent when names clash.
+        instance: Number of the server instance that serves (``data/<n>``, ``conf/<n>``).
+        certificate: Revision of the leaf that should be served; 0 while there is none.
+        data_ready: Whether the data folder was made; if it is missing later, data was lost.
+        load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
+        restarted_at: The newest served ``restartedAt``.
+        restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
+    """
+
+    generation: int = 0
+    document: str = ""
+    document_digest: str = ""
+    source: str = ""
+    reservation: Reservation | None = None
+    instance: int = 1
+    certificate: int = 0
+    credentials: tuple[SeenCredential, ...] = ()
+    data_ready: bool = False
+    load_once: bool = False
+    restarted_at: str | None = None
+    restart_wish: tuple[str, datetime] | None = None
+
+    def credential(self, user: str) -> SeenCredential | None:
+        """Return the newest credential of *user*, or None."""
+        return next((seen for seen in self.credentials if seen.user == user), None)

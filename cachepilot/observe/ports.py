@@ -1,0 +1,118 @@
+"""What observing needs: questions only, no verbs that change anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot import (
+    Published,
+    SeenAuthority,
+    SeenCertificate,
+    SeenContainer,
+    SeenEndpoint,
+    SeenFiles,
+    SeenHost,
+    SeenServer,
+    Unknown,
+    Unreachable,
+)
+from cachepilot.spec.document import TenantName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerGlance:
+    """One row of the bulk listing: enough to see that nothing changed since the last visit."""
+
+    container_id: str
+    name: str
+    tenant_name: TenantName
+    role: str
+    state: str
+    digest: str
+
+
+class ContainerReader(Protocol):
+    """Answers what is running."""
+
+    def find(self, tenant_name: TenantName) -> tuple[SeenContainer, ...] | Unknown:
+        """Return every container with this tenant's label; Unknown when the engine is silent."""
+
+    def glance(self) -> tuple[ContainerGlance, ...] | Unknown:
+        """Return one row for every container with our labels, in one call."""
+
+    def has_image(self, image: str) -> bool | None:
+        """Return whether the engine has *image*; None when it is silent."""
+
+
+class FileReader(Protocol):
+    """Answers what lies in a tenant's own folders."""
+
+    def look(
+        self, tenant_name: TenantName, memory: Memory, *, password_file: str | None
+    ) -> SeenFiles:
+        """Return the state of the serving instance's folders."""
+
+
+class CertificateReader(Protocol):
+    """Answers what the authority and the leaves on disk are."""
+
+    def authority(self) -> SeenAuthority:
+        """Return the state of the host's authority; cheap enough for every visit."""
+
+    def leaf(self, tenant_name: TenantName, revision: int) -> SeenCertificate | None:
+        """Return the leaf of *revision*, or None when its folder is not complete."""
+
+
+class MemoryReader(Protocol):
+    """Answers what we remember."""
+
+    def recall(self, tenant_name: TenantName) -> Memory:
+        """Return the record of a tenant; a blank one when there is none.
+
+        Raises:
+            StalledError: The record is there but cannot be read (reason ``RecordUnreadable``).
+        """
+
+    def known(self) -> tuple[TenantName, ...]:
+        """Return the names of all tenants that have a record, sorted."""
+
+
+class HostReader(Protocol):
+    """Answers what all tenants share, except the authority."""
+
+    def look(self, authority: SeenAuthority, *, bind: tuple[str, ...]) -> SeenHost:
+        """Return ledger, listening ports and which of *bind* are not addresses of this host."""
+
+
+class ServerReader(Protocol):
+    """Asks a server over its management socket; never changes it."""
+
+    def ask(
+        self, tenant_name: TenantName, *, instance: int, directives: tuple[str, ...]
+    ) -> SeenServer | Unreachable:
+        """Return the server's own answers, or why it gave none."""
+
+
+class EndpointReader(Protocol):
+    """Meets a tenant from outside, as its clients do."""
+
+    def probe(
+        self, tenant_name: TenantName, published: tuple[Published, ...], *, now: datetime
+    ) -> tuple[SeenEndpoint, ...]:
+        """Dial each address, verify chain and name, log in with the documented password, PING."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Everything one observation may ask."""
+
+    containers: ContainerReader
+    files: FileReader
+    certificates: CertificateReader
+    memory: MemoryReader
+    host: HostReader
+    server: ServerReader
+    endpoints: EndpointReader

@@ -1,0 +1,266 @@
+"""A tenant's document exactly as an author may write it; every default is still missing.
+
+One model serves the daemon, the command line, the JSON Schema and the reference page.
+``x-disruption`` says what changing a field does to connected clients.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NewType
+
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from cachepilot.spec.directives import LIVE, RESTART, EngineConfig, SpecModel
+from cachepilot.spec.quantities import Duration, Size
+
+TenantName = NewType("TenantName", str)
+
+API_VERSION = "cachepilot/v1"
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$"
+IMAGE_PATTERN = r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$"
+_HOST_NAME = re.compile(
+    r"^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
+    r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+)
+HOST_NAME_LENGTH = 253
+
+
+class State(StrEnum):
+    """Whether the tenant serves."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+class PersistenceMode(StrEnum):
+    """What survives the death of the server process."""
+
+    NONE = "none"
+    RDB = "rdb"
+    AOF = "aof"
+
+
+class AccessMode(StrEnum):
+    """Which listeners a tenant has."""
+
+    TLS_ONLY = "tls-only"
+    DUAL_MODE = "dual-mode"
+    PLAIN_ONLY = "plain-only"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether an encrypted port is open."""
+        return self is not AccessMode.PLAIN_ONLY
+
+    @property
+    def has_plain(self) -> bool:
+        """Whether an unencrypted port is open."""
+        return self is not AccessMode.TLS_ONLY
+
+
+class MemoryPolicy(StrEnum):
+    """What happens when memory.max is reached."""
+
+    NOEVICTION = "noeviction"
+    ALLKEYS_LRU = "allkeys-lru"
+    ALLKEYS_LFU = "allkeys-lfu"
+    ALLKEYS_RANDOM = "allkeys-random"
+    VOLATILE_LRU = "volatile-lru"
+    VOLATILE_LFU = "volatile-lfu"
+    VOLATILE_RANDOM = "volatile-random"
+    VOLATILE_TTL = "volatile-ttl"
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise PydanticCustomError(
+            "ip_address", "expected an IP address such as 127.0.0.1"
+        ) from None
+
+
+def _dialled_name(text: str) -> str:
+    """Accept what may stand in a certificate: a DNS name or an IP address."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if len(text) <= HOST_NAME_LENGTH and _HOST_NAME.match(text):
+        return text.lower()
+    raise PydanticCustomError("host_name", "expected a host name or an IP address")
+
+
+def _instant(text: str) -> str:
+    """Accept an RFC 3339 timestamp with a time zone; keep the author's text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise PydanticCustomError(
+            "timestamp", "expected a time with its zone such as 2026-01-31T12:00:00Z"
+        )
+    return text
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/") or "\0" in text:
+        raise PydanticCustomError("path", "expected an absolute path")
+    return text
+
+
+Address = Annotated[
+    str,
+    AfterValidator(_address),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+]
+DialledName = Annotated[
+    str, AfterValidator(_dialled_name), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Instant = Annotated[
+    str, AfterValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+AbsolutePath = Annotated[
+    str, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})
+]
+Port = Annotated[int, Field(ge=1024, le=65_535)]
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, StringConstraints(max_length=63)]
+
+
+def _field(description: str, disruption: dict[str, Any], **more: Any) -> Any:  # noqa: ANN401 - Field's own type
+    return Field(default=None, description=description, json_schema_extra=disruption, **more)
+
+
+class Metadata(SpecModel):
+    """Who the tenant is."""
+
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] = Field(
+        description="The tenant's name: lower-case letters, digits and hyphens, at most 63; "
+        "it never changes.",
+        json_schema_extra=LIVE,
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict,
+        description="Selects tenants in `get -l key=value`; shown nowhere else.",
+        json_schema_extra=LIVE,
+    )
+    annotations: dict[LabelKey, Annotated[str, StringConstraints(max_length=4096)]] = Field(
+        default_factory=dict,
+        description="Notes for people and tools; published with the status.",
+        json_schema_extra=LIVE,
+    )
+
+
+class EngineFields(SpecModel):
+    """Which server runs, and how it is tuned."""
+
+    image: Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)] | None = _field(
+        "Image of the server; one whose name contains `valkey` runs valkey-server, "
+        "any other redis-server.",
+        RESTART,
+        examples=["redis:8.0"],
+    )
+    config: EngineConfig | None = _field("Directives of the server.", LIVE)
+
+
+class MemoryFields(SpecModel):
+    """How much the tenant may hold."""
+
+    max: Size | None = _field("Memory for data (`maxmemory`).", LIVE)
+    limit: Size | None = _field(
+        "Memory of the whole container. Defaults to memory.max plus the head-room that forks, "
+        "buffers and the server itself need; less than that is refused.",
+        LIVE,
+    )
+    policy: MemoryPolicy | None = _field("What is evicted when memory.max is reached.", LIVE)
+
+
+class PersistenceFields(SpecModel):
+    """What survives the server."""
+
+    mode: PersistenceMode | None = _field(
+        "`none` keeps nothing on disk, `rdb` saves snapshots, `aof` logs every write.", RESTART
+    )
+
+
+class PortFields(SpecModel):
+    """Ports that must be exactly these; otherwise they are allocated once and kept."""
+
+    tls: Port | None = _field("Encrypted port on the host.", RESTART)
+    plain: Port | None = _field("Unencrypted port on the host.", RESTART)
+
+
+class AccessFields(SpecModel):
+    """How clients reach the tenant."""
+
+    mode: AccessMode | None = _field("Which listeners are open.", RESTART)
+    ports: PortFields | None = _field("Pinned ports.", RESTART)
+    bind: Annotated[list[Address], Field(min_length=1, max_length=8)] | None = _field(
+        "Addresses of this host on which the ports are published.", RESTART
+    )
+
+
+class TlsFields(SpecModel):
+    """The tenant's certificate."""
+
+    extraNames: Annotated[list[DialledName], Field(max_length=64)] | None = _field(
+        "Further names and addresses that clients dial; they stand in the certificate.", LIVE
+    )
+    lifetime: Duration | None = _field("How long a certificate is valid.", LIVE)
+    renewBefore: Duration | None = _field(
+        "How long before its end a certificate is replaced; a third of its lifetime if not said.",
+        LIVE,
+    )
+
+
+class AuthFields(SpecModel):
+    """The customer's password."""
+
+    passwordFile: AbsolutePath | None = _field(
+        "File whose first line is the password; generated if not said. Readable by root only.",
+        LIVE,
+    )
+
+
+class SpecFields(SpecModel):
+    """What the tenant should be."""
+
+    state: State | None = _field(
+        "`running`, `stopped`, or `deleted` (serving stops for good, data stays).", RESTART
+    )
+    paused: bool | None = _field(
+        "Leave everything as it is and only report, until this is false again.", LIVE
+    )
+    engine: EngineFields | None = _field("The server.", RESTART)
+    memory: MemoryFields | None = _field("Memory.", LIVE)
+    cpus: Annotated[float, Field(ge=0.05, le=1024)] | None = Field(
+        default=None,
+        strict=False,
+        description="Processor time at most, in cores; unlimited if not said.",
+        json_schema_extra=LIVE,
+    )
+    persistence: PersistenceFields | None = _field("Persistence.", RESTART)
+    access: AccessFields | None = _field("Listeners, ports and addresses.", RESTART)
+    tls: TlsFields | None = _field("Certificate.", LIVE)
+    auth: AuthFields | None = _field("Credentials.", LIVE)
+    restartedAt: Instant | None = _field("Each new value restarts the server once.", RESTART)
+
+
+class TenantDocument(SpecModel):
+    """One document of a file in tenants.d."""
+
+    apiVersion: Literal["cachepilot/v1"] = Field(description="Version of this format.")
+    kind: Literal["Tenant"] = Field(description="Kind of document.")
+    metadata: Metadata = Field(description="Who the tenant is.")
+    spec: SpecFields = Field(
+        default_factory=SpecFields, description="What the tenant should be; all defaults if empty."
+    )

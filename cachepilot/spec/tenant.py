@@ -1,0 +1,60 @@
+"""The wanted state of one tenant, with every default filled in."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cachepilot.spec.document import (
+    AccessMode,
+    MemoryPolicy,
+    PersistenceMode,
+    State,
+    TenantName,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSpec:
+    """What one tenant should be; sizes in bytes, cpus in cores, addresses as text.
+
+    Attributes:
+        config: Directives of ``engine.config`` merged over the defaults, in the server's words.
+        memory_limit: Bytes of the container, head-room included.
+        tls_port: The pinned encrypted port, or None where any will do.
+        names: Every name and address a client is told to dial, sorted.
+        scripting: Whether the customer may run scripts.
+        restarted_at: The newest wish for a restart, as written.
+    """
+
+    name: TenantName
+    state: State
+    paused: bool
+    image: str
+    config: tuple[tuple[str, str], ...]
+    memory_max: int
+    memory_limit: int
+    memory_policy: MemoryPolicy
+    cpus: float | None
+    persistence: PersistenceMode
+    access: AccessMode
+    tls_port: int | None
+    plain_port: int | None
+    bind: tuple[str, ...]
+    names: tuple[str, ...]
+    certificate_lifetime: timedelta
+    renew_before: timedelta
+    password_file: str | None
+    scripting: bool
+    restarted_at: str | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether a server should be running."""
+        return self.state is State.RUNNING
+
+
+def is_wildcard(address: str) -> bool:
+    """Return whether *address* means all addresses of the host."""
+    return ipaddress.ip_address(address).is_unspecified

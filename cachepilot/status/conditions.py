@@ -1,0 +1,101 @@
+"""The words a tenant's status is written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cachepilot.observe.snapshot import Snapshot
+from cachepilot.spec.document import TenantName
+from cachepilot.spec.tenant import TenantSpec
+
+
+class ConditionType(StrEnum):
+    """Adjectives and participles; each is described in docs/reference/conditions.md.
+
+    READY, RECONCILING and STALLED follow kstatus: the last two are listed only while True.
+    """
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    SPEC_VALID = "SpecValid"
+    CONTAINER_CURRENT = "ContainerCurrent"
+    SERVER_REACHABLE = "ServerReachable"
+    CONFIG_APPLIED = "ConfigApplied"
+    CREDENTIALS_APPLIED = "CredentialsApplied"
+    CERTIFICATE_SERVED = "CertificateServed"
+    ENDPOINTS_REACHABLE = "EndpointsReachable"
+
+
+class ConditionStatus(StrEnum):
+    """Three-valued on purpose: we may not know."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One fact about a tenant, and since when it has held.
+
+    Attributes:
+        reason: One CamelCase word.
+        message: A sentence for a person.
+        last_transition_time: When the status last changed, not the reason.
+    """
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    message: str
+    last_transition_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a client connects."""
+
+    listener: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantStatus:
+    """Everything we say about one tenant.
+
+    Attributes:
+        word: The one word of ``get tenants``, derived from the conditions.
+        generation: Count of the distinct valid documents of this tenant.
+        observed_digest: Fingerprint of the newest document as written, even an invalid one's
+            predecessor; ``wait`` compares it with the file.
+        settings_digest: Fingerprint of the settings this status was made under.
+        observed_at: When the newest snapshot was taken.
+        spec: What is wanted, None while no valid document was ever seen.
+        plan: Lines of what is still to be done.
+        snapshot: What ``plan`` and ``diff`` start from; None before the first look.
+    """
+
+    tenant_name: TenantName
+    word: str
+    generation: int
+    observed_generation: int
+    observed_digest: str
+    settings_digest: str
+    observed_at: datetime
+    source: str
+    labels: tuple[tuple[str, str], ...]
+    annotations: tuple[tuple[str, str], ...]
+    spec: TenantSpec | None
+    conditions: tuple[Condition, ...]
+    endpoints: tuple[Endpoint, ...]
+    problems: tuple[str, ...]
+    plan: tuple[str, ...]
+    snapshot: Snapshot | None
+
+    def condition(self, condition_type: ConditionType) -> Condition | None:
+        """Return the condition of *condition_type*, or None when it does not apply."""
+        return next((seen for seen in self.conditions if seen.type is condition_type), None)
