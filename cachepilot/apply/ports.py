@@ -13,7 +13,7 @@ from typing import Protocol
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Resources, Role
 from cachepilot.plan.actions import AclUser, Workload
-from cachepilot.spec.document import TenantName
+from cachepilot.spec.document import PersistenceMode, TenantName
 
 
 class MemoryWriter(Protocol):
@@ -49,6 +49,9 @@ class MemoryWriter(Protocol):
 
     def expect_dump(self, tenant_name: TenantName, *, expected: bool) -> None:
         """Record whether a memory-only tenant's dump is there to be loaded."""
+
+    def remember_persistence(self, tenant_name: TenantName, *, mode: PersistenceMode) -> None:
+        """Record in which mode the data on disk is kept."""
 
 
 class CertificateWriter(Protocol):
@@ -101,6 +104,9 @@ class FileWriter(Protocol):
 
     def discard_dump(self, tenant_name: TenantName, *, instance: int) -> None:
         """Delete dump.rdb and left-over temporary dumps."""
+
+    def discard_append_only(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Delete the append-only folder."""
 
 
 class ContainerWriter(Protocol):
@@ -175,6 +181,20 @@ class ServerWriter(Protocol):
 
         Raises:
             StalledError: The server cannot save (reason ``SaveFailed``).
+        """
+
+    def save_in_background(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Start a background save and return when that very save has succeeded.
+
+        Raises:
+            StalledError: The server cannot save (reason ``SaveFailed``).
+        """
+
+    def wait_for_rewrite(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Return when no rewrite of the append-only file runs or waits and the last succeeded.
+
+        Raises:
+            StalledError: The rewrite failed (reason ``RewriteFailed``).
         """
 
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:

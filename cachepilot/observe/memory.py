@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from cachepilot.spec.document import PersistenceMode
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
@@ -50,6 +52,8 @@ class Memory:
         instance: Number of the server instance that serves (``data/<n>``, ``conf/<n>``).
         certificate: Revision of the leaf that should be served; 0 while there is none.
         data_ready: Whether the data folder was made; if it is missing later, data was lost.
+        persistence: The mode that the data on disk is really kept in; it follows the spec only
+            when a change of mode is complete.
         load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
@@ -64,6 +68,7 @@ class Memory:
     certificate: int = 0
     credentials: tuple[SeenCredential, ...] = ()
     data_ready: bool = False
+    persistence: PersistenceMode | None = None
     load_once: bool = False
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None

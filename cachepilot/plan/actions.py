@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import ContainerShape, Resources, Role
-from cachepilot.spec.document import TenantName
+from cachepilot.spec.document import PersistenceMode, TenantName
 
 
 class Disruption(StrEnum):
@@ -29,13 +29,28 @@ class AclUser:
     """One line of users.acl; passwords are named by revision, never by content.
 
     Attributes:
-        rules: Everything but the passwords, in order, starting with ``on`` or ``off``.
         passwords: Revisions of this user's own passwords that are accepted.
+        enabled: Whether anybody may log in as this user.
+        keys: Key pattern rule such as ``~*``, or empty for no key at all.
+        channels: Channel rule such as ``&*``, or empty for none.
+        commands: Command rules in order.
     """
 
     name: str
-    passwords: tuple[int, ...]
-    rules: tuple[str, ...]
+    passwords: tuple[int, ...] = ()
+    enabled: bool = True
+    keys: str = ""
+    channels: str = ""
+    commands: tuple[str, ...]
+
+    def rules(self, passwords: tuple[str, ...]) -> tuple[str, ...]:
+        """Return all rules in order, with *passwords* as the server is to be told them."""
+        access = (self.keys or "resetkeys", self.channels or "resetchannels")
+        return ("on" if self.enabled else "off", *passwords, *access, *self.commands)
+
+    def line(self, passwords: tuple[str, ...]) -> str:
+        """Return this user's line of users.acl, without its end."""
+        return " ".join(("user", self.name, *self.rules(passwords)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +156,16 @@ class ExpectDump(_Action):
         return "load once" if self.expected else "loaded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberPersistence(_Action):
+    """Remember in which mode the data on disk is kept from now on."""
+
+    mode: PersistenceMode
+
+    def detail(self) -> str:
+        return self.mode
+
+
 # Files --------------------------------------------------------------------------------------
 
 
@@ -199,6 +224,13 @@ class WriteUsers(_Action):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardDump(_Action):
     """Delete the dump of a memory-only tenant, so that no later start revives old data."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardAppendOnly(_Action):
+    """Delete the append-only folder that a finished change of mode left behind."""
 
     instance: int
 
@@ -319,6 +351,20 @@ class SaveDataset(_Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveInBackground(_Action):
+    """Save a snapshot beside running traffic and prove that this very save succeeded."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitRewrite(_Action):
+    """Wait until the append-only file holds everything, proven by the server's own word."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeMemory(_Action):
     """Ask the allocator to give freed pages back."""
 
@@ -366,6 +412,7 @@ Action = (
     | BeginRestart
     | FinishRestart
     | ExpectDump
+    | RememberPersistence
     | CreateAuthority
     | IssueCertificate
     | PruneCertificates
@@ -373,6 +420,7 @@ Action = (
     | WriteConfiguration
     | WriteUsers
     | DiscardDump
+    | DiscardAppendOnly
     | PullImage
     | EnsureNetwork
     | CreateContainer
@@ -385,6 +433,8 @@ Action = (
     | UpdateResources
     | AwaitServer
     | SaveDataset
+    | SaveInBackground
+    | AwaitRewrite
     | PurgeMemory
     | SetDirectives
     | SetUser

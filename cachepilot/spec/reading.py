@@ -1,0 +1,44 @@
+"""What the folder says about one tenant right now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cachepilot.spec.document import TenantDocument, TenantName
+from cachepilot.spec.problem import Problem
+from cachepilot.spec.tenant import TenantSpec
+
+
+class Presence(StrEnum):
+    """Whether the folder holds a document of a tenant; UNKNOWN unless the listing was complete."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the folder says about one tenant right now.
+
+    Attributes:
+        document: The newest document if it is valid, else None.
+        spec: The same with every default filled in.
+        json: The document as JSON text, to be remembered as the last good one.
+        digest: Fingerprint of the document as written, before defaults; empty without one.
+        source: Path of the file, or empty.
+        problems: Why the newest text cannot be used; the last good document stays in force.
+        absent_since: When a complete listing first lacked the document.
+    """
+
+    tenant_name: TenantName
+    presence: Presence
+    document: TenantDocument | None = None
+    spec: TenantSpec | None = None
+    json: str = ""
+    digest: str = ""
+    source: str = ""
+    problems: tuple[Problem, ...] = ()
+    absent_since: datetime | None = None
