@@ -65,6 +65,9 @@ class CertificateReader(Protocol):
     def leaf(self, tenant_name: TenantName, revision: int) -> SeenCertificate | None:
         """Return the leaf of *revision*, or None when its folder is not complete."""
 
+    def has_stale(self, tenant_name: TenantName, revision: int) -> bool:
+        """Return whether other revisions than *revision* lie there."""
+
 
 class MemoryReader(Protocol):
     """Answers what we remember."""

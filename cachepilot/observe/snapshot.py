@@ -101,6 +101,7 @@ class SeenContainer:
     Attributes:
         digest: The label with the fingerprint of the wanted shape it was made for.
         error: Docker's own words when a start failed.
+        last_words: The end of the server's own log when it did not end well.
     """
 
     container_id: str
@@ -113,6 +114,7 @@ class SeenContainer:
     started_at: datetime | None = None
     exit_code: int = 0
     error: str = ""
+    last_words: str = ""
     oom_killed: bool = False
 
 
@@ -204,7 +206,8 @@ class SeenServer:
 
     Attributes:
         directives: (name, value) as CONFIG GET says; a directive it does not know is absent.
-        used_memory: Bytes.
+        used_memory: Bytes of data and buffers, as maxmemory counts them.
+        resident_memory: Bytes that the process really holds.
         keys: Keys in all databases.
     """
 
@@ -214,6 +217,7 @@ class SeenServer:
     uptime_seconds: int
     loading: bool
     used_memory: int
+    resident_memory: int
     keys: int
     clients: int
     directives: tuple[tuple[str, str], ...]
@@ -282,6 +286,7 @@ class Snapshot:
     Attributes:
         at: When looking began; whatever happened before is contained.
         image_exists: Whether the wanted image is on the engine; None when nobody asked.
+        stale_certificates: Whether leaves lie there that are not the recorded one.
         server: None when there is no running container to ask.
     """
 
@@ -293,6 +298,7 @@ class Snapshot:
     image_exists: bool | None
     files: SeenFiles
     certificate: SeenCertificate | None
+    stale_certificates: bool = False
     server: SeenServer | Unreachable | None = None
     endpoints: tuple[SeenEndpoint, ...] = ()
 

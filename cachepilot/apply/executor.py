@@ -1,0 +1,195 @@
+"""Do; never decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import assert_never
+
+from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
+from cachepilot.apply.ports import Writers
+from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.plan import actions as a
+
+
+def perform(action: a.Action, writers: Writers, *, now: datetime) -> Outcome:
+    """Carry out one action with exactly one call, and say how it ended."""
+    try:
+        _call(action, writers, now=now)
+    except WaitingError as error:
+        return Waiting(action=action, message=str(error), retry_after=error.retry_after)
+    except StalledError as error:
+        return Stalled(action=action, reason=error.reason, message=str(error))
+    except UnavailableError as error:
+        return Failed(action=action, message=str(error))
+    return Done(action=action)
+
+
+def perform_all(
+    plan: a.Plan,
+    writers: Writers,
+    *,
+    now: datetime,
+    before: Callable[[a.Action], None] = lambda _action: None,
+) -> tuple[Outcome, ...]:
+    """Carry out *plan* in order and stop at the first action that is not Done."""
+    outcomes: list[Outcome] = []
+    for action in plan.actions:
+        before(action)
+        outcomes.append(perform(action, writers, now=now))
+        if not isinstance(outcomes[-1], Done):
+            break
+    return tuple(outcomes)
+
+
+def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
+    """Dispatch by chapter of the outside; each arm below is one call."""
+    match action:
+        case (
+            a.RememberDocument()
+            | a.Reserve()
+            | a.GenerateCredential()
+            | a.AdoptPassword()
+            | a.BeginRestart()
+            | a.FinishRestart()
+            | a.ExpectDump()
+            | a.RememberPersistence()
+        ):
+            _remember(action, writers)
+        case (
+            a.CreateAuthority()
+            | a.IssueCertificate()
+            | a.PruneCertificates()
+            | a.PrepareFolders()
+            | a.WriteConfiguration()
+            | a.WriteUsers()
+            | a.DiscardDump()
+            | a.DiscardAppendOnly()
+        ):
+            _write(action, writers, now=now)
+        case (
+            a.PullImage()
+            | a.EnsureNetwork()
+            | a.CreateContainer()
+            | a.StartContainer()
+            | a.StopContainer()
+            | a.RestartContainer()
+            | a.RemoveContainer()
+            | a.UnpauseContainer()
+            | a.RenameContainer()
+            | a.UpdateResources()
+        ):
+            _contain(action, writers)
+        case (
+            a.AwaitServer()
+            | a.SaveDataset()
+            | a.SaveInBackground()
+            | a.AwaitRewrite()
+            | a.PurgeMemory()
+            | a.SetDirectives()
+            | a.SetUser()
+            | a.DeleteUser()
+        ):
+            _tell(action, writers)
+        case _:
+            assert_never(action)
+
+
+def _remember(action: a.MemoryAction, writers: Writers) -> None:
+    name, memory = action.tenant_name, writers.memory
+    match action:
+        case a.RememberDocument(generation=n, digest=digest, source=source, document=document):
+            memory.remember_document(
+                name, generation=n, digest=digest, source=source, document=document
+            )
+        case a.Reserve(reservation=reservation):
+            memory.reserve(name, reservation)
+        case a.GenerateCredential(user=user):
+            memory.generate_credential(name, user=user)
+        case a.AdoptPassword(user=user, path=path):
+            memory.adopt_password(name, user=user, path=path)
+        case a.BeginRestart(wish=wish, at=at):
+            memory.begin_restart(name, wish=wish, at=at)
+        case a.FinishRestart(wish=wish):
+            memory.finish_restart(name, wish=wish)
+        case a.ExpectDump(expected=expected):
+            memory.expect_dump(name, expected=expected)
+        case a.RememberPersistence(mode=mode):
+            memory.remember_persistence(name, mode=mode)
+        case _:
+            assert_never(action)
+
+
+def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
+    name, files, certificates = action.tenant_name, writers.files, writers.certificates
+    match action:
+        case a.CreateAuthority():
+            certificates.create_authority()
+        case a.IssueCertificate(revision=revision, names=names, lifetime=lifetime, uid=uid):
+            certificates.issue(
+                name, revision=revision, names=names, lifetime=lifetime, uid=uid, now=now
+            )
+        case a.PruneCertificates(keep=keep):
+            certificates.prune(name, keep=keep)
+        case a.PrepareFolders(instance=instance, uid=uid, with_data=with_data):
+            files.prepare(name, instance=instance, uid=uid, with_data=with_data)
+        case a.WriteConfiguration(instance=instance, uid=uid, text=text):
+            files.write_configuration(name, instance=instance, uid=uid, text=text)
+        case a.WriteUsers(instance=instance, uid=uid, users=users):
+            files.write_users(name, instance=instance, uid=uid, users=users)
+        case a.DiscardDump(instance=instance):
+            files.discard_dump(name, instance=instance)
+        case a.DiscardAppendOnly(instance=instance):
+            files.discard_append_only(name, instance=instance)
+        case _:
+            assert_never(action)
+
+
+def _contain(action: a.ContainerAction, writers: Writers) -> None:
+    name, containers = action.tenant_name, writers.containers
+    match action:
+        case a.PullImage(image=image):
+            containers.pull_image(image)
+        case a.EnsureNetwork(bridge=bridge, subnet=subnet):
+            containers.ensure_network(bridge=bridge, subnet=subnet)
+        case a.CreateContainer(workload=workload, instance=instance):
+            containers.create(name, workload, instance=instance)
+        case a.StartContainer(role=role, instance=instance):
+            containers.start(name, role=role, instance=instance)
+        case a.StopContainer(container_id=container_id, timeout=timeout):
+            containers.stop(name, container_id=container_id, timeout=timeout)
+        case a.RestartContainer(container_id=container_id, timeout=timeout, instance=instance):
+            containers.restart(name, container_id=container_id, timeout=timeout, instance=instance)
+        case a.RemoveContainer(container_id=container_id, digest=digest):
+            containers.remove(name, container_id=container_id, digest=digest)
+        case a.UnpauseContainer(container_id=container_id):
+            containers.unpause(container_id=container_id)
+        case a.RenameContainer(container_id=container_id, role=role):
+            containers.rename(name, container_id=container_id, role=role)
+        case a.UpdateResources(container_id=container_id, resources=resources):
+            containers.update(container_id=container_id, resources=resources)
+        case _:
+            assert_never(action)
+
+
+def _tell(action: a.ServerAction, writers: Writers) -> None:
+    name, server, instance = action.tenant_name, writers.server, action.instance
+    match action:
+        case a.AwaitServer(patience=patience):
+            server.wait(name, instance=instance, patience=patience)
+        case a.SaveDataset():
+            server.save(name, instance=instance)
+        case a.SaveInBackground():
+            server.save_in_background(name, instance=instance)
+        case a.AwaitRewrite():
+            server.wait_for_rewrite(name, instance=instance)
+        case a.PurgeMemory():
+            server.purge_memory(name, instance=instance)
+        case a.SetDirectives(directives=directives):
+            server.set_directives(name, instance=instance, directives=directives)
+        case a.SetUser(user=user):
+            server.set_user(name, instance=instance, user=user)
+        case a.DeleteUser(user=user):
+            server.delete_user(name, instance=instance, user=user)
+        case _:
+            assert_never(action)

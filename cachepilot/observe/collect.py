@@ -1,0 +1,75 @@
+"""Ask the world; remember the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cachepilot.observe.ports import Readers
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, Snapshot, Unknown
+from cachepilot.spec.document import TenantName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What has to be asked about a tenant besides what is always asked.
+
+    Attributes:
+        image: The wanted image.
+        bind: The wanted addresses.
+        password_file: The author's password file, if any.
+        directives: The server's directives that we answer for.
+    """
+
+    image: str
+    bind: tuple[str, ...]
+    password_file: str | None
+    directives: tuple[str, ...]
+
+
+def collect(
+    tenant_name: TenantName, questions: Questions, readers: Readers, *, now: datetime
+) -> Snapshot:
+    """Take one snapshot of everything that belongs to *tenant_name*.
+
+    Raises:
+        StalledError: What we remember cannot be read.
+        UnavailableError: Something failed in a way that leaves nothing to plan with.
+    """
+    memory = readers.memory.recall(tenant_name)
+    authority = readers.certificates.authority()
+    containers = readers.containers.find(tenant_name)
+    files = readers.files.look(tenant_name, memory, password_file=questions.password_file)
+    snapshot = Snapshot(
+        tenant_name=tenant_name,
+        at=now,
+        memory=memory,
+        host=readers.host.look(authority, bind=questions.bind),
+        containers=containers,
+        image_exists=None,
+        files=files,
+        certificate=readers.certificates.leaf(tenant_name, memory.certificate),
+        stale_certificates=readers.certificates.has_stale(tenant_name, memory.certificate),
+    )
+    container = snapshot.container(Role.SERVER)
+    return _ask_server(snapshot, container, questions, readers)
+
+
+def _ask_server(
+    snapshot: Snapshot,
+    container: SeenContainer | None,
+    questions: Questions,
+    readers: Readers,
+) -> Snapshot:
+    """Return *snapshot* with the answers that depend on what runs."""
+    name = snapshot.tenant_name
+    needs_image = container is None or container.shape.image != questions.image
+    if needs_image and not isinstance(snapshot.containers, Unknown):
+        snapshot = replace(snapshot, image_exists=readers.containers.has_image(questions.image))
+    if container is None or container.liveness is not Liveness.RUNNING:
+        return snapshot
+    server = readers.server.ask(
+        name, instance=snapshot.memory.instance, directives=questions.directives
+    )
+    endpoints = readers.endpoints.probe(name, container.shape.published, now=snapshot.at)
+    return replace(snapshot, server=server, endpoints=endpoints)

@@ -1,0 +1,156 @@
+"""The closed set of things CachePilot can do to the world, and a plan that prints itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cachepilot.plan.actions.base import (
+    AclUser,
+    BaseAction,
+    Disruption,
+    Workload,
+)
+from cachepilot.plan.actions.containers import (
+    ContainerAction,
+    CreateContainer,
+    EnsureNetwork,
+    PullImage,
+    RemoveContainer,
+    RenameContainer,
+    RestartContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateResources,
+)
+from cachepilot.plan.actions.files import (
+    CreateAuthority,
+    DiscardAppendOnly,
+    DiscardDump,
+    FileAction,
+    IssueCertificate,
+    PrepareFolders,
+    PruneCertificates,
+    WriteConfiguration,
+    WriteUsers,
+)
+from cachepilot.plan.actions.memory import (
+    AdoptPassword,
+    BeginRestart,
+    ExpectDump,
+    FinishRestart,
+    GenerateCredential,
+    MemoryAction,
+    RememberDocument,
+    RememberPersistence,
+    Reserve,
+)
+from cachepilot.plan.actions.server import (
+    AwaitRewrite,
+    AwaitServer,
+    DeleteUser,
+    PurgeMemory,
+    SaveDataset,
+    SaveInBackground,
+    ServerAction,
+    SetDirectives,
+    SetUser,
+)
+
+__all__ = [
+    "AclUser",
+    "Action",
+    "AdoptPassword",
+    "AwaitRewrite",
+    "AwaitServer",
+    "BaseAction",
+    "BeginRestart",
+    "Blocked",
+    "ContainerAction",
+    "CreateAuthority",
+    "CreateContainer",
+    "DeleteUser",
+    "DiscardAppendOnly",
+    "DiscardDump",
+    "Disruption",
+    "EnsureNetwork",
+    "ExpectDump",
+    "FileAction",
+    "FinishRestart",
+    "GenerateCredential",
+    "IssueCertificate",
+    "MemoryAction",
+    "Plan",
+    "PrepareFolders",
+    "PruneCertificates",
+    "PullImage",
+    "PurgeMemory",
+    "RememberDocument",
+    "RememberPersistence",
+    "RemoveContainer",
+    "RenameContainer",
+    "Reserve",
+    "RestartContainer",
+    "SaveDataset",
+    "SaveInBackground",
+    "ServerAction",
+    "SetDirectives",
+    "SetUser",
+    "StartContainer",
+    "StopContainer",
+    "UnpauseContainer",
+    "UpdateResources",
+    "Workload",
+    "WriteConfiguration",
+    "WriteUsers",
+    "describe",
+]
+
+_SEVERITY = tuple(Disruption)
+
+Action = MemoryAction | FileAction | ContainerAction | ServerAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """Why nothing more can be done until a person or the world changes something.
+
+    Attributes:
+        reason: One CamelCase word for the condition.
+        message: A sentence that names the thing and the way out.
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in the order they must run; empty and not blocked means converged."""
+
+    actions: tuple[Action, ...] = ()
+    blocked: Blocked | None = None
+
+    @property
+    def disruption(self) -> Disruption:
+        """The worst that clients notice of any action."""
+        return max(
+            (action.disruption for action in self.actions),
+            key=_SEVERITY.index,
+            default=Disruption.NONE,
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f"{number}. {describe(action)}" for number, action in enumerate(self.actions, start=1)
+        ]
+        if self.blocked:
+            lines.append(f"blocked: {self.blocked.reason}: {self.blocked.message}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def describe(action: Action) -> str:
+    """Return one line: what is done, to whom, why, and what clients notice of it."""
+    detail = f" ({action.detail()})" if action.detail() else ""
+    notice = "" if action.disruption is Disruption.NONE else f" [{action.disruption}]"
+    return f"{type(action).__name__} {action.tenant_name}{detail}: {action.cause}{notice}"

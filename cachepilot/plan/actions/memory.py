@@ -1,0 +1,104 @@
+"""Actions on what we must remember."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cachepilot.observe.memory import Reservation
+from cachepilot.plan.actions.base import BaseAction
+from cachepilot.spec.document import PersistenceMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberDocument(BaseAction):
+    """Keep a valid document as the last good one; counts the generation."""
+
+    generation: int
+    digest: str
+    source: str
+    document: str
+
+    def detail(self) -> str:
+        return f"generation {self.generation}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve(BaseAction):
+    """Write ports, user id and bridge into the durable ledger."""
+
+    reservation: Reservation
+
+    def detail(self) -> str:
+        kept = self.reservation
+        ports = [f"tls {kept.tls_port}"] if kept.tls_port else []
+        ports += [f"plain {kept.plain_port}"] if kept.plain_port else []
+        return f"{', '.join(ports)}, uid {kept.uid}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateCredential(BaseAction):
+    """Draw a password and keep it in the record."""
+
+    user: str
+
+    def detail(self) -> str:
+        return f"user {self.user}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptPassword(BaseAction):
+    """Take the customer's password from the author's file into the record."""
+
+    user: str
+    path: str
+
+    def detail(self) -> str:
+        return f"user {self.user} from {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginRestart(BaseAction):
+    """Remember which restart wish is being served, before it is."""
+
+    wish: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRestart(BaseAction):
+    """Remember that a restart wish was served."""
+
+    wish: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectDump(BaseAction):
+    """Remember whether the dump of a memory-only tenant is there to be loaded."""
+
+    expected: bool
+
+    def detail(self) -> str:
+        return "load once" if self.expected else "loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberPersistence(BaseAction):
+    """Remember in which mode the data on disk is kept from now on."""
+
+    mode: PersistenceMode
+
+    def detail(self) -> str:
+        return self.mode
+
+
+MemoryAction = (
+    RememberDocument
+    | Reserve
+    | GenerateCredential
+    | AdoptPassword
+    | BeginRestart
+    | FinishRestart
+    | ExpectDump
+    | RememberPersistence
+)

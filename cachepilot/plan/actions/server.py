@@ -1,0 +1,89 @@
+"""Actions on a running server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cachepilot.plan.actions.base import AclUser, BaseAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitServer(BaseAction):
+    """Wait until the server answers and has loaded its data."""
+
+    instance: int
+    patience: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveDataset(BaseAction):
+    """Pause writes and save everything to disk, proven, before a memory-only server stops."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveInBackground(BaseAction):
+    """Save a snapshot beside running traffic and prove that this very save succeeded."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitRewrite(BaseAction):
+    """Wait until the append-only file holds everything, proven by the server's own word."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeMemory(BaseAction):
+    """Ask the allocator to give freed pages back."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDirectives(BaseAction):
+    """Change directives of the running server in one call."""
+
+    instance: int
+    directives: tuple[tuple[str, str], ...]
+
+    def detail(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.directives)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUser(BaseAction):
+    """Replace all rules and passwords of one user at once."""
+
+    instance: int
+    user: AclUser
+
+    def detail(self) -> str:
+        return self.user.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteUser(BaseAction):
+    """Remove a user that nobody asked for; its connections end."""
+
+    instance: int
+    user: str
+
+    def detail(self) -> str:
+        return self.user
+
+
+ServerAction = (
+    AwaitServer
+    | SaveDataset
+    | SaveInBackground
+    | AwaitRewrite
+    | PurgeMemory
+    | SetDirectives
+    | SetUser
+    | DeleteUser
+)

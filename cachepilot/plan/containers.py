@@ -1,0 +1,244 @@
+"""The server's container: make, start, replace, repair, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from cachepilot.observe.memory import Reservation
+from cachepilot.observe.snapshot import (
+    Liveness,
+    Role,
+    SeenContainer,
+    SeenServer,
+    Snapshot,
+)
+from cachepilot.plan.actions import (
+    Action,
+    AwaitServer,
+    BeginRestart,
+    CreateContainer,
+    EnsureNetwork,
+    FinishRestart,
+    PullImage,
+    RemoveContainer,
+    RenameContainer,
+    RestartContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    Workload,
+)
+from cachepilot.plan.drift import shape_drift
+from cachepilot.plan.persistence import plan_clean_start, plan_quiet
+from cachepilot.plan.server_config import Directives, differences, needs_restart
+from cachepilot.plan.shape import stop_timeout, wanted_workload
+from cachepilot.spec.document import State
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+
+PATIENCE = timedelta(seconds=30)
+_ALIVE = (Liveness.RUNNING, Liveness.PAUSED, Liveness.RESTARTING)
+
+
+def container_name(tenant_name: str, role: Role) -> str:
+    """Return the contracted name of a tenant's container of *role*."""
+    return f"cachepilot-{tenant_name}" + ("" if role.value == "server" else f".{role}")
+
+
+def plan_server(
+    spec: TenantSpec,
+    seen: Snapshot,
+    reservation: Reservation,
+    rules: Rules,
+    directives: Directives,
+) -> Iterator[Action]:
+    """Yield what makes the one right container run; nothing if it does already."""
+    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
+    container = seen.container(Role.SERVER)
+    if container is None:
+        cause = "no container"
+        yield from _plan_prerequisites(spec, seen, reservation, rules)
+        yield from _plan_birth(spec, seen, workload, cause)
+        yield from plan_wish(spec, seen)
+    elif replace_cause := _replace_cause(container, workload):
+        yield from _plan_prerequisites(spec, seen, reservation, rules)
+        yield from _plan_end(spec, seen, container, replace_cause)
+        yield from _plan_birth(spec, seen, workload, replace_cause)
+        yield from plan_wish(spec, seen)
+    else:
+        if container.name != container_name(spec.name, Role.SERVER):
+            yield RenameContainer(
+                tenant_name=spec.name,
+                cause=f"it was renamed to {container.name}",
+                container_id=container.container_id,
+                role=Role.SERVER,
+            )
+        yield from _plan_liveness(spec, seen, container, directives)
+
+
+def plan_rest(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield what stops a server that should not serve; its data stays.
+
+    A stopped tenant keeps its container, a deleted one does not.
+    """
+    container = seen.container(Role.SERVER)
+    if container is None:
+        return
+    cause = f"state is {spec.state}"
+    if spec.state is State.DELETED:
+        yield from _plan_end(spec, seen, container, cause)
+    elif container.liveness in _ALIVE:
+        yield from _plan_stop(spec, seen, container, cause)
+
+
+def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield the book-keeping of a wish for a restart that something else fulfils.
+
+    A wish that a tenant is born with, or that comes while it does not serve, is served by that.
+    """
+    wish = spec.restarted_at
+    if wish is not None and wish != seen.memory.restarted_at:
+        cause = "no server has to be restarted for it"
+        yield FinishRestart(tenant_name=spec.name, cause=cause, wish=wish)
+
+
+def _replace_cause(container: SeenContainer, workload: Workload) -> str | None:
+    if container.liveness is Liveness.DEAD:
+        return "Docker could not remove it"
+    return shape_drift(workload.shape, container.shape)
+
+
+def _plan_prerequisites(
+    spec: TenantSpec, seen: Snapshot, reservation: Reservation, rules: Rules
+) -> Iterator[Action]:
+    if seen.image_exists is False:
+        cause = "the engine does not have it"
+        yield PullImage(tenant_name=spec.name, cause=cause, image=spec.image)
+    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
+    yield EnsureNetwork(
+        tenant_name=spec.name,
+        cause="the container needs it",
+        bridge=workload.shape.bridge,
+        subnet=rules.network.subnets[reservation.bridge],
+    )
+
+
+def _plan_birth(
+    spec: TenantSpec, seen: Snapshot, workload: Workload, cause: str
+) -> Iterator[Action]:
+    instance = seen.memory.instance
+    yield from plan_clean_start(spec, seen)
+    yield CreateContainer(tenant_name=spec.name, cause=cause, workload=workload, instance=instance)
+    yield from _plan_start(spec, instance, "just created")
+
+
+def _plan_start(spec: TenantSpec, instance: int, cause: str) -> Iterator[Action]:
+    yield StartContainer(tenant_name=spec.name, cause=cause, role=Role.SERVER, instance=instance)
+    yield AwaitServer(
+        tenant_name=spec.name, cause="just started", instance=instance, patience=PATIENCE
+    )
+
+
+def _plan_end(
+    spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
+) -> Iterator[Action]:
+    if container.liveness in _ALIVE:
+        yield from _plan_stop(spec, seen, container, cause)
+    yield RemoveContainer(
+        tenant_name=spec.name,
+        cause=cause,
+        container_id=container.container_id,
+        digest=container.digest,
+    )
+
+
+def _plan_stop(
+    spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
+) -> Iterator[Action]:
+    yield from plan_quiet(spec, seen, cause)
+    yield StopContainer(
+        tenant_name=spec.name,
+        cause=cause,
+        container_id=container.container_id,
+        timeout=_patience_to_stop(spec, seen),
+    )
+
+
+def _plan_liveness(
+    spec: TenantSpec,
+    seen: Snapshot,
+    container: SeenContainer,
+    directives: Directives,
+) -> Iterator[Action]:
+    match container.liveness:
+        case Liveness.CREATED | Liveness.EXITED:
+            cause = (
+                "it never started"
+                if container.liveness is Liveness.CREATED
+                else f"found stopped with exit code {container.exit_code}"
+            )
+            yield from plan_clean_start(spec, seen)
+            yield from _plan_start(spec, seen.memory.instance, cause)
+            yield from plan_wish(spec, seen)
+        case Liveness.PAUSED:
+            yield UnpauseContainer(
+                tenant_name=spec.name,
+                cause="somebody froze it",
+                container_id=container.container_id,
+            )
+        case Liveness.RESTARTING:
+            yield from plan_clean_start(spec, seen)
+            yield from _plan_restart(spec, seen, container, "it crashes again and again")
+        case Liveness.RUNNING | Liveness.DEAD:
+            yield from _plan_wished_restart(spec, seen, container, directives)
+
+
+def _plan_wished_restart(
+    spec: TenantSpec,
+    seen: Snapshot,
+    container: SeenContainer,
+    directives: Directives,
+) -> Iterator[Action]:
+    """Yield a restart that the spec asks for, or that a directive cannot do without."""
+    wish, begun = spec.restarted_at, seen.memory.restart_wish
+    if wish is not None and wish != seen.memory.restarted_at:
+        if begun and begun[0] == wish and container.started_at and container.started_at > begun[1]:
+            cause = "it restarted before we could say so"
+            yield FinishRestart(tenant_name=spec.name, cause=cause, wish=wish)
+            return
+        cause = f"restartedAt is {wish}"
+        yield BeginRestart(tenant_name=spec.name, cause=cause, wish=wish, at=seen.at)
+        yield from plan_quiet(spec, seen, cause)
+        yield from _plan_restart(spec, seen, container, cause)
+        yield FinishRestart(tenant_name=spec.name, cause="it restarted", wish=wish)
+        return
+    if isinstance(seen.server, SeenServer):
+        stuck = [
+            name for name, _, _ in differences(directives, seen.server) if needs_restart(name)
+        ]
+        if stuck:
+            cause = f"only a restart changes {', '.join(stuck)}"
+            yield from plan_quiet(spec, seen, cause)
+            yield from _plan_restart(spec, seen, container, cause)
+
+
+def _plan_restart(
+    spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
+) -> Iterator[Action]:
+    instance = seen.memory.instance
+    yield RestartContainer(
+        tenant_name=spec.name,
+        cause=cause,
+        container_id=container.container_id,
+        instance=instance,
+        timeout=_patience_to_stop(spec, seen),
+    )
+    yield AwaitServer(
+        tenant_name=spec.name, cause="just restarted", instance=instance, patience=PATIENCE
+    )
+
+
+def _patience_to_stop(spec: TenantSpec, seen: Snapshot) -> timedelta:
+    used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
+    return stop_timeout(used)

@@ -1,0 +1,136 @@
+"""Changing what survives the server, while it runs and without losing a key.
+
+The record says in which mode the data on disk is really kept. A server always starts in that
+mode, even if the spec asks for another: with ``appendonly yes`` and only a dump on disk it would
+start empty, and with a leftover append-only folder it would load old data. The wish is then
+carried out on the running server, and the record follows when that is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachepilot.observe.snapshot import SeenServer, Snapshot
+from cachepilot.plan.actions import (
+    Action,
+    AwaitRewrite,
+    DiscardAppendOnly,
+    DiscardDump,
+    ExpectDump,
+    RememberPersistence,
+    SaveDataset,
+    SaveInBackground,
+    SetDirectives,
+    WriteConfiguration,
+)
+from cachepilot.plan.server_config import fingerprint, render, wanted_directives
+from cachepilot.spec.document import PersistenceMode, TenantName
+from cachepilot.spec.tenant import TenantSpec
+
+AOF, RDB, NONE = PersistenceMode.AOF, PersistenceMode.RDB, PersistenceMode.NONE
+
+
+def mode_in_force(spec: TenantSpec, seen: Snapshot) -> PersistenceMode:
+    """Return the mode a server must start in now."""
+    return seen.memory.persistence or spec.persistence
+
+
+def plan_first_mode(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield the remembering of a newborn tenant's mode, before it has any data."""
+    if seen.memory.persistence is None:
+        cause = "no data yet"
+        yield RememberPersistence(tenant_name=spec.name, cause=cause, mode=spec.persistence)
+
+
+def plan_mode_change(
+    spec: TenantSpec, seen: Snapshot, server: SeenServer, *, uid: int, certificate: int
+) -> Iterator[Action]:
+    """Yield the steps from the mode in force to the wanted one, on a running server."""
+    before, after = mode_in_force(spec, seen), spec.persistence
+    name, instance = spec.name, seen.memory.instance
+    if before is after or server.loading:
+        return
+    cause = f"persistence changes from {before} to {after}"
+    directives = wanted_directives(spec, certificate=certificate, persistence=after)
+    write = WriteConfiguration(
+        tenant_name=name, cause=cause, instance=instance, uid=uid, text=render(directives)
+    )
+    remember = RememberPersistence(tenant_name=name, cause=cause, mode=after)
+    save_points = _set(name, cause, instance, save=directives["save"])
+    append_only = _set(name, cause, instance, appendonly=directives["appendonly"])
+    background = SaveInBackground(tenant_name=name, cause=cause, instance=instance)
+    if after is AOF:
+        yield append_only
+        yield AwaitRewrite(tenant_name=name, cause=cause, instance=instance)
+        yield write
+        yield remember
+        yield save_points
+    elif after is RDB:
+        # The snapshot comes first: from the moment the record says rdb, it is what a start loads.
+        yield save_points
+        yield background
+        yield write
+        yield remember
+        yield append_only
+    else:
+        yield write
+        yield remember
+        yield _set(
+            name, cause, instance, appendonly=directives["appendonly"], save=directives["save"]
+        )
+
+
+def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iterator[Action]:
+    """Yield the removal of files that a later start would load by mistake.
+
+    Only ever with a server running that does not use them any more.
+    """
+    name, instance, files = spec.name, seen.memory.instance, seen.files
+    mode, cause = mode_in_force(spec, seen), "a later start would load it"
+    if server.loading or mode is not spec.persistence:
+        return
+    if mode is not AOF and files.has_append_only and server.directive("appendonly") == "no":
+        yield DiscardAppendOnly(tenant_name=name, cause=cause, instance=instance)
+    if mode is NONE:
+        if files.has_dump:
+            yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
+        if seen.memory.load_once:
+            cause = "the saved data is loaded"
+            yield ExpectDump(tenant_name=name, cause=cause, expected=False)
+
+
+def plan_clean_start(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield what keeps a memory-only server from starting with old data."""
+    if mode_in_force(spec, seen) is not NONE:
+        return
+    cause = "a memory-only server must not revive old data"
+    name, instance = spec.name, seen.memory.instance
+    if seen.files.has_dump and not seen.memory.load_once:
+        yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
+
+
+def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]:
+    """Yield what keeps a memory-only server's data over a planned stop.
+
+    The intent is durable before the dump exists, so that a crash in between is understood.
+    """
+    server, instance = seen.server, seen.memory.instance
+    if not isinstance(server, SeenServer) or server.loading:
+        return
+    if mode_in_force(spec, seen) is NONE:
+        yield ExpectDump(tenant_name=spec.name, cause=cause, expected=True)
+        yield SaveDataset(tenant_name=spec.name, cause=cause, instance=instance)
+
+
+def configuration_is(seen: Snapshot, text: str) -> bool:
+    """Return whether redis.conf on disk already says *text*."""
+    return seen.files.configuration == fingerprint(text)
+
+
+def _set(name: str, cause: str, instance: int, **directives: str) -> SetDirectives:
+    return SetDirectives(
+        tenant_name=TenantName(name),
+        cause=cause,
+        instance=instance,
+        directives=tuple(sorted(directives.items())),
+    )

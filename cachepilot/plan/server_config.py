@@ -1,0 +1,140 @@
+"""What redis.conf says, and when a running server says something else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from cachepilot.observe.snapshot import SeenServer
+from cachepilot.plan.shape import CONFIG_FOLDER, PLAIN_PORT, RUN_FOLDER, TLS_FOLDER, TLS_PORT
+from cachepilot.spec.document import PersistenceMode
+from cachepilot.spec.tenant import TenantSpec
+
+Directives = dict[str, str]
+
+_SAVE_POINTS = "3600 1 300 100 60 10000"
+_KEYSPACE_ALL = "g$lshzxetd"
+
+# A build without the right allocator refuses to start when it finds these in its file, so they
+# are only ever set on the running server, where a refusal is an answer and not an outage.
+LIVE_ONLY = frozenset({"activedefrag"})
+
+# CONFIG SET refuses these; a difference can only be ended by a restart.
+_RESTART_ONLY = frozenset(
+    {"aclfile", "appenddirname", "databases", "dir", "unixsocket", "unixsocketperm"}
+)
+
+
+def wanted_directives(
+    spec: TenantSpec, *, certificate: int, persistence: PersistenceMode
+) -> Directives:
+    """Return every directive that we answer for.
+
+    Args:
+        spec: What is wanted.
+        certificate: Revision of the leaf to serve; unused without an encrypted port.
+        persistence: The mode the data is really in, which lags behind the spec while a change
+            of mode is under way: a server started in the wrong mode would load the wrong data.
+    """
+    found: Directives = {
+        "port": str(PLAIN_PORT if spec.access.has_plain else 0),
+        "tls-port": str(TLS_PORT if spec.access.has_tls else 0),
+        "unixsocket": f"{RUN_FOLDER}/redis.sock",
+        "unixsocketperm": "700",
+        "aclfile": f"{CONFIG_FOLDER}/users.acl",
+        "dir": "/data",
+        "dbfilename": "dump.rdb",
+        "appenddirname": "appendonlydir",
+        "maxmemory": str(spec.memory_max),
+        "maxmemory-policy": spec.memory_policy,
+        "appendonly": "yes" if persistence is PersistenceMode.AOF else "no",
+        "save": _SAVE_POINTS if persistence is PersistenceMode.RDB else "",
+        "databases": "16",
+        # A copy of the data is taken by replication; waiting for a second replica that never
+        # comes would cost five seconds each time.
+        "repl-diskless-sync-delay": "0",
+        "acllog-max-len": "1024",
+    }
+    if spec.access.has_tls:
+        folder = f"{TLS_FOLDER}/{certificate}"
+        found |= {
+            "tls-cert-file": f"{folder}/cert.pem",
+            "tls-key-file": f"{folder}/key.pem",
+            "tls-ca-cert-file": f"{folder}/ca.pem",
+            "tls-auth-clients": "no",
+            "tls-protocols": "TLSv1.2 TLSv1.3",
+        }
+    return found | dict(spec.config)
+
+
+def render(directives: Directives) -> str:
+    """Return redis.conf; the same directives give the same bytes."""
+    lines = [
+        "# Written by cachepilotd from the tenant's file; changes made here are undone.",
+        "daemonize no",
+        'logfile ""',
+    ]
+    lines += [
+        f"{name} {_quoted(value)}"
+        for name, value in sorted(directives.items())
+        if name not in LIVE_ONLY
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fingerprint(text: str) -> str:
+    """Return what :class:`SeenFiles.configuration` holds for a file with *text*."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def differences(wanted: Directives, seen: SeenServer) -> tuple[tuple[str, str, str | None], ...]:
+    """Return (directive, wanted, seen) wherever the running server means something else."""
+    live = dict(seen.directives)
+    return tuple(
+        (name, value, live.get(name))
+        for name, value in sorted(wanted.items())
+        if not _same(name, value, live.get(name))
+    )
+
+
+def needs_restart(name: str) -> bool:
+    """Return whether only a restart changes directive *name*."""
+    return name in _RESTART_ONLY
+
+
+def _quoted(value: str) -> str:
+    return value if value and " " not in value and '"' not in value else f'"{value}"'
+
+
+def _same(name: str, wanted: str, seen: str | None) -> bool:
+    if seen is None:
+        return False
+    canonical = _CANONICAL.get(name)
+    if name == "client-output-buffer-limit":
+        found = _buffer_classes(seen)
+        return all(found.get(kind) == limit for kind, limit in _buffer_classes(wanted).items())
+    return canonical(wanted) == canonical(seen) if canonical else wanted == seen
+
+
+def _event_classes(text: str) -> frozenset[str]:
+    """Expand the shorthand A, which servers write back in its place and in their own order."""
+    return frozenset(text.replace("A", _KEYSPACE_ALL))
+
+
+def _buffer_classes(text: str) -> dict[str, tuple[str, ...]]:
+    """Split "normal 0 0 0 pubsub …" by class; servers always answer with all classes."""
+    words = text.split()
+    return {words[at]: tuple(words[at + 1 : at + 4]) for at in range(0, len(words) - 3, 4)}
+
+
+_CANONICAL: dict[str, Callable[[str], object]] = {
+    "notify-keyspace-events": _event_classes,
+    "tls-protocols": lambda text: frozenset(text.split()),
+    "unixsocketperm": lambda text: text.lstrip("0"),
+}
+# save "…" applies one line for each quoted list on every engine, so the text is passed as it is.
+
+
+# One call may hold several directives, and some belong together: the three certificate files
+# must match each other, and a server that is told one of them alone refuses.
+CERTIFICATE_FILES = frozenset({"tls-cert-file", "tls-key-file", "tls-ca-cert-file"})

@@ -1,0 +1,94 @@
+"""Which users a server has, and when a running server has others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot import SeenServer, SeenUser
+from cachepilot.plan.actions import AclUser
+from cachepilot.spec.tenant import TenantSpec
+
+CUSTOMER = "default"
+DAEMON = "cachepilot"
+OWN_USERS = (CUSTOMER, DAEMON)
+
+# Only names that every supported engine knows: an unknown one keeps a server from starting.
+_CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
+_CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_ro")
+# The daemon has no key pattern at all: it can configure and save, but not read a customer's data.
+_DAEMON_COMMANDS = ("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory")
+
+
+def wanted_users(spec: TenantSpec, memory: Memory) -> tuple[AclUser, ...]:
+    """Return every user with the newest revision of its password.
+
+    Each user has a twin that nobody can log in as. Engines reword rules in their own ways, so
+    the only reliable proof that nobody edited a user's commands is to compare it, on the same
+    server, with a user that was given the very same rules.
+    """
+    scripting = () if spec.scripting else ("-@scripting",)
+    users = (
+        _user(memory, CUSTOMER, "~*", "&*", (*_CUSTOMER_COMMANDS, *scripting, *_CUSTOMER_EXTRAS)),
+        _user(memory, DAEMON, "", "", _DAEMON_COMMANDS),
+    )
+    twins = (
+        AclUser(name=twin_of(user.name), enabled=False, commands=user.commands) for user in users
+    )
+    return (*users, *twins)
+
+
+def twin_of(user: str) -> str:
+    """Return the name of the disabled user that has the same commands as *user*."""
+    return f"cachepilot-twin-{user}"
+
+
+def render_users(users: tuple[AclUser, ...]) -> str:
+    """Return users.acl as :class:`SeenFiles.users` shows it: revisions instead of hashes."""
+    return "".join(
+        user.line(tuple(f"#{revision}" for revision in user.passwords)) + "\n" for user in users
+    )
+
+
+def user_differences(
+    wanted: tuple[AclUser, ...], seen: SeenServer
+) -> Iterator[tuple[AclUser, str]]:
+    """Yield each user that must be set again, with the reason."""
+    live = {user.name: user for user in seen.users}
+    for user in wanted:
+        if why := _difference(user, live.get(user.name), live.get(twin_of(user.name))):
+            yield user, why
+
+
+def strangers(wanted: tuple[AclUser, ...], seen: SeenServer) -> tuple[str, ...]:
+    """Return the users on the server that nobody asked for."""
+    return tuple(sorted({user.name for user in seen.users} - {user.name for user in wanted}))
+
+
+def _user(
+    memory: Memory, name: str, keys: str, channels: str, commands: tuple[str, ...]
+) -> AclUser:
+    credential = memory.credential(name)
+    return AclUser(
+        name=name,
+        passwords=(credential.revision,) if credential else (),
+        # A user without a password must not exist open for a single moment.
+        enabled=credential is not None,
+        keys=keys,
+        channels=channels,
+        commands=commands,
+    )
+
+
+def _difference(wanted: AclUser, seen: SeenUser | None, twin: SeenUser | None) -> str:
+    if seen is None:
+        return "the server does not have it"
+    checks = (
+        ("password", tuple(str(revision) for revision in wanted.passwords) != seen.passwords),
+        ("flags", (("on",) if wanted.enabled else ("off",)) != seen.flags),
+        ("keys", wanted.keys != seen.keys),
+        ("channels", wanted.channels != seen.channels),
+        ("commands", twin is not None and twin.commands != seen.commands),
+    )
+    changed = [what for what, differs in checks if differs]
+    return f"{', '.join(changed)} changed" if changed else ""
