@@ -1,0 +1,139 @@
+"""Where everything lies; the one place that knows the contract's folder names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cachepilot.spec.document import TenantName
+
+MARKER = ".cachepilot"
+CONFIGURATION = "redis.conf"
+USERS = "users.acl"
+SOCKET = "redis.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class RootPaths:
+    """All paths below one root, which is ``/`` unless ``CACHEPILOT_ROOT`` says otherwise."""
+
+    root: Path
+
+    @property
+    def etc(self) -> Path:
+        """What people and their tools write."""
+        return self.root / "etc/cachepilot"
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings of the daemon."""
+        return self.etc / "cachepilot.yaml"
+
+    @property
+    def tenants_d(self) -> Path:
+        """One document a tenant."""
+        return self.etc / "tenants.d"
+
+    @property
+    def state(self) -> Path:
+        """What must survive."""
+        return self.root / "var/lib/cachepilot"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one daemon of this root."""
+        return self.state / "daemon.lock"
+
+    @property
+    def ledger(self) -> Path:
+        """Who holds which port and user id."""
+        return self.state / "ledger.json"
+
+    @property
+    def ca(self) -> Path:
+        """Key and certificate of the root."""
+        return self.state / "ca"
+
+    @property
+    def public(self) -> Path:
+        """What anybody on the host may read."""
+        return self.state / "public"
+
+    @property
+    def public_ca(self) -> Path:
+        """The bundle that clients trust."""
+        return self.public / "ca.pem"
+
+    @property
+    def backups(self) -> Path:
+        """Artefacts with their manifests, one folder a tenant."""
+        return self.state / "backups"
+
+    @property
+    def tenants(self) -> Path:
+        """One folder a tenant."""
+        return self.state / "tenants"
+
+    def tenant(self, name: TenantName) -> Path:
+        """Return the folder of everything that belongs to one tenant."""
+        return self.tenants / name
+
+    def record(self, name: TenantName) -> Path:
+        """Return the file of what we remember of a tenant."""
+        return self.tenants / name / "record.json"
+
+    def tls(self, name: TenantName) -> Path:
+        """Return the folder of a tenant's certificates, which is mounted whole."""
+        return self.tenants / name / "tls"
+
+    def leaf(self, name: TenantName, revision: int) -> Path:
+        """Return the folder of one certificate with its key and bundle."""
+        return self.tls(name) / str(revision)
+
+    def conf(self, name: TenantName, instance: int) -> Path:
+        """Return the configuration folder of one server instance."""
+        return self.tenants / name / "conf" / str(instance)
+
+    def run(self, name: TenantName, instance: int) -> Path:
+        """Return the folder in which one server instance makes its socket."""
+        return self.tenants / name / "run" / str(instance)
+
+    def socket(self, name: TenantName, instance: int) -> Path:
+        """Return the management socket of one server instance; often too long to connect to."""
+        return self.run(name, instance) / SOCKET
+
+    def data(self, name: TenantName, instance: int) -> Path:
+        """Return the data folder of one server instance."""
+        return self.tenants / name / "data" / str(instance)
+
+    @property
+    def runtime(self) -> Path:
+        """What need not survive a start of the machine."""
+        return self.root / "run/cachepilot"
+
+    @property
+    def status(self) -> Path:
+        """Published status, one file a tenant."""
+        return self.runtime / "status"
+
+    @property
+    def host_status(self) -> Path:
+        """Published status of the daemon and the host."""
+        return self.status / "host.json"
+
+    def tenant_status(self, name: TenantName) -> Path:
+        """Return the published status of a tenant.
+
+        A tenant may be called ``host``; its file has a dot more, which no tenant's name has.
+        """
+        return self.status / ("host.tenant.json" if name == "host" else f"{name}.json")
+
+    @property
+    def log(self) -> Path:
+        """What happened."""
+        return self.root / "var/log/cachepilot"
+
+    @property
+    def events(self) -> Path:
+        """One event a line."""
+        return self.log / "events.jsonl"
