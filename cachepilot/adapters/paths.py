@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cachepilot.spec.document import TenantName
+if TYPE_CHECKING:  # the model would bring pydantic into every listing of the command line
+    from cachepilot.spec.document import TenantName
 
 MARKER = ".cachepilot"
 CONFIGURATION = "redis.conf"
