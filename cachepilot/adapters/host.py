@@ -1,0 +1,105 @@
+"""What all tenants share: the ledger, and the ports and addresses of this machine."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cachepilot.adapters.atomic import explained
+from cachepilot.adapters.ledger import Ledger
+from cachepilot.observe.snapshot import SeenAuthority, SeenHost
+
+KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LISTENING = b"0A"
+_LOOK_AGAIN_AFTER = 1.0
+# The last two: no such family on this machine, and a link-local address without its link.
+_FOREIGN = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
+
+
+class HostFacts:
+    """The read port of what tenants share.
+
+    Args:
+        ledger: Who holds what.
+        quarantine: How long a released port or user id rests.
+        utc_now: The time, for the quarantine.
+        monotonic: Seconds that never jump; the kernel's tables are read once a second at most.
+        tables: The kernel's tables of TCP sockets; one that is absent is a family it lacks.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        quarantine: timedelta,
+        utc_now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        tables: tuple[Path, ...] = KERNEL_TABLES,
+    ) -> None:
+        self._ledger = ledger
+        self._quarantine = quarantine
+        self._utc_now = utc_now
+        self._monotonic = monotonic
+        self._tables = tables
+        self._lock = threading.Lock()
+        self._listening: tuple[float, frozenset[int]] | None = None
+
+    def look(self, authority: SeenAuthority, *, bind: tuple[str, ...]) -> SeenHost:
+        """Return ledger, listening ports and which of *bind* are not addresses of this host.
+
+        Raises:
+            StalledError: The ledger cannot be read (reason ``LedgerUnreadable``).
+        """
+        view = self._ledger.view(now=self._utc_now(), quarantine=self._quarantine)
+        return SeenHost(
+            authority=authority,
+            owned_ports=view.owned_ports,
+            owned_uids=view.owned_uids,
+            resting_ports=view.resting_ports,
+            resting_uids=view.resting_uids,
+            bridges=view.bridges,
+            listening_ports=self._list_listening(),
+            foreign_addresses=tuple(address for address in bind if is_foreign(address)),
+        )
+
+    def _list_listening(self) -> frozenset[int]:
+        now = self._monotonic()
+        with self._lock:
+            if self._listening is None or now - self._listening[0] > _LOOK_AGAIN_AFTER:
+                ports = frozenset(port for table in self._tables for port in _read_table(table))
+                self._listening = (now, ports)
+            return self._listening[1]
+
+
+def is_foreign(address: str) -> bool:
+    """Return whether nothing on this host can listen on *address*."""
+    version = ipaddress.ip_address(address).version
+    family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - of IP itself
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, 0))
+    except OSError as error:
+        if error.errno in _FOREIGN:
+            return True
+        with explained("bind to", Path(address)):
+            raise
+    return False
+
+
+def _read_table(table: Path) -> Iterator[int]:
+    """Yield the local port of every listening socket; whatever address it is bound to counts."""
+    with explained("read", table):
+        try:
+            rows = table.read_bytes().splitlines()[1:]
+        except FileNotFoundError:
+            return
+    for row in rows:
+        fields = row.split(None, 4)
+        if fields[3] == _LISTENING:
+            yield int(fields[1].rpartition(b":")[2], 16)

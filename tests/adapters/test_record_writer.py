@@ -1,0 +1,142 @@
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cachepilot.errors import StalledError, WaitingError
+from cachepilot.observe.memory import Reservation
+from cachepilot.spec.document import PersistenceMode, TenantName
+
+ACME, BETA = TenantName("acme"), TenantName("beta")
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def held(tls=7300, plain=None, uid=200_000):
+    return Reservation(tls_port=tls, plain_port=plain, uid=uid, bridge=0)
+
+
+def owners(ledger):
+    return dict(ledger.view(now=AT, quarantine=timedelta()).owned_ports)
+
+
+def password_file(folder, text):
+    path = folder / "password"
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_a_drawn_password_is_32_letters_and_digits_and_never_twice_the_same(records, writer):
+    drawn = set()
+    for _ in range(20):
+        writer.generate_credential(ACME, user="default")
+        drawn.add(records.secret(ACME, "default").reveal())
+
+    assert len(drawn) == 20
+    assert all(re.fullmatch(r"[A-Za-z0-9]{32}", text) for text in drawn)
+
+
+def test_each_user_counts_its_own_revisions_and_the_newest_comes_first(records, writer):
+    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="cachepilot")
+    writer.generate_credential(ACME, user="default")
+
+    seen = records.recall(ACME)
+
+    assert seen.credential("default").revision == 2
+    assert seen.credential("cachepilot").revision == 1
+
+
+def test_the_revision_that_a_server_may_still_accept_is_kept_and_older_ones_are_not(
+    records, writer
+):
+    for _ in range(4):
+        writer.generate_credential(ACME, user="default")
+
+    assert [seen.revision for seen in records.recall(ACME).credentials] == [4, 3]
+
+
+def test_a_password_is_adopted_once_and_named_as_the_authors(tmp_path, records, writer):
+    path = password_file(tmp_path, "correct-horse-battery\n")
+    writer.generate_credential(ACME, user="default")
+
+    writer.adopt_password(ACME, user="default", path=path)
+    writer.adopt_password(ACME, user="default", path=path)
+
+    seen = records.recall(ACME).credential("default")
+    assert (seen.revision, seen.from_file) == (2, True)
+    assert records.secret(ACME, "default").reveal() == "correct-horse-battery"
+
+
+def test_a_password_that_comes_back_gets_a_new_revision_and_its_hash_means_that_one(
+    tmp_path, records, writer
+):
+    for text in ("first-password-here", "second-password-here", "first-password-here"):
+        writer.adopt_password(ACME, user="default", path=password_file(tmp_path, text))
+
+    assert [seen.revision for seen in records.recall(ACME).credentials] == [3, 2]
+    hash_of_first = records.secret(ACME, "default").sha256()
+    assert records.revision_of(ACME, "default", hash_of_first) == "3"
+
+
+def test_a_password_file_that_cannot_be_used_changes_nothing(tmp_path, records, writer):
+    writer.generate_credential(ACME, user="default")
+    before = records.recall(ACME)
+
+    with pytest.raises(StalledError, match="cannot use password file"):
+        writer.adopt_password(ACME, user="default", path=password_file(tmp_path, "short"))
+
+    assert records.recall(ACME) == before
+
+
+def test_a_restart_is_remembered_from_its_beginning_to_its_end(records, writer):
+    writer.begin_restart(ACME, wish="w1", at=AT)
+    assert records.recall(ACME).restart_wish == ("w1", AT)
+    assert records.recall(ACME).restarted_at is None
+
+    writer.finish_restart(ACME, wish="w1")
+    assert records.recall(ACME).restart_wish is None
+    assert records.recall(ACME).restarted_at == "w1"
+
+
+def test_dump_and_persistence_are_remembered(records, writer):
+    writer.expect_dump(ACME, expected=True)
+    writer.remember_persistence(ACME, mode=PersistenceMode.AOF)
+
+    assert records.recall(ACME).load_once
+    assert records.recall(ACME).persistence is PersistenceMode.AOF
+
+
+def test_a_reservation_is_in_the_ledger_and_in_the_record(records, ledger, writer):
+    writer.reserve(ACME, held())
+
+    assert records.recall(ACME).reservation == held()
+    assert owners(ledger)[7300] == ACME
+
+
+def test_a_tenant_that_was_too_slow_waits_and_records_nothing(records, writer):
+    writer.reserve(ACME, held())
+
+    with pytest.raises(WaitingError, match="tenant acme was faster"):
+        writer.reserve(BETA, held(uid=200_001))
+
+    assert records.recall(BETA).reservation is None
+
+
+def test_a_death_between_ledger_and_record_leaves_the_port_with_its_tenant(
+    records, ledger, writer, monkeypatch
+):
+    """The next visit sees its own name in the ledger and takes the port up again."""
+
+    def die(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "amend", die)
+        with pytest.raises(KeyboardInterrupt):
+            writer.reserve(ACME, held())
+
+    assert records.recall(ACME).reservation is None
+    assert owners(ledger)[7300] == ACME
+    writer.reserve(ACME, held())
+    assert records.recall(ACME).reservation == held()
