@@ -79,21 +79,27 @@ class MemoryPolicy(StrEnum):
 
 
 def _address(text: str) -> str:
+    """Return an IP address in its one canonical spelling."""
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
-        raise PydanticCustomError(
-            "ip_address", "expected an IP address such as 127.0.0.1"
-        ) from None
+        address = None
+    # An address with a zone cannot stand in a certificate.
+    if address is None or getattr(address, "scope_id", None):
+        raise PydanticCustomError("ip_address", "expected an IP address such as 127.0.0.1")
+    # Docker takes ::ffff:0.0.0.0 for 0.0.0.0, so the check for wildcards must see the same.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _dialled_name(text: str) -> str:
     """Accept what may stand in a certificate: a DNS name or an IP address."""
     try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
+        return _address(text)
+    except PydanticCustomError:
         pass
-    if len(text) <= HOST_NAME_LENGTH and _HOST_NAME.match(text):
+    # A name that ends in a number is a mistyped address: resolvers treat it as one.
+    is_number = text.rpartition(".")[2].isdigit()
+    if len(text) <= HOST_NAME_LENGTH and _HOST_NAME.fullmatch(text) and not is_number:
         return text.lower()
     raise PydanticCustomError("host_name", "expected a host name or an IP address")
 
@@ -242,11 +248,8 @@ class SpecFields(SpecModel):
     )
     engine: EngineFields | None = _field("The server.", RESTART)
     memory: MemoryFields | None = _field("Memory.", LIVE)
-    cpus: Annotated[float, Field(ge=0.05, le=1024)] | None = Field(
-        default=None,
-        strict=False,
-        description="Processor time at most, in cores; unlimited if not said.",
-        json_schema_extra=LIVE,
+    cpus: Annotated[float, Field(ge=0.05, le=1024)] | None = _field(
+        "Processor time at most, in cores; unlimited if not said.", LIVE
     )
     persistence: PersistenceFields | None = _field("Persistence.", RESTART)
     access: AccessFields | None = _field("Listeners, ports and addresses.", RESTART)

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 
 _SIZE_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SIZE_PATTERN = r"^[1-9][0-9]*(KiB|MiB|GiB|TiB)$"
-DURATION_PATTERN = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+SIZE_PATTERN = r"^[1-9][0-9]{0,12}(KiB|MiB|GiB|TiB)$"
+DURATION_PATTERN = r"^([0-9]{1,6}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
 
 
 def size_from_text(text: object) -> int:
@@ -21,7 +21,7 @@ def size_from_text(text: object) -> int:
     Raises:
         PydanticCustomError: *text* is not a whole number with a binary unit.
     """
-    if isinstance(text, str) and re.match(SIZE_PATTERN, text):
+    if isinstance(text, str) and re.fullmatch(SIZE_PATTERN, text):
         return int(text[:-3]) * _SIZE_UNITS[text[-3:]]
     raise PydanticCustomError(
         "size", "expected a size such as 256MiB (a whole number and KiB, MiB, GiB or TiB)"
@@ -50,16 +50,13 @@ def duration_from_text(text: object) -> timedelta:
     Raises:
         PydanticCustomError: *text* is not of that form.
     """
-    if isinstance(text, str) and text and re.match(DURATION_PATTERN, text):
-        try:
-            return timedelta(
-                seconds=sum(
-                    int(number) * _DURATION_UNITS[unit]
-                    for number, unit in re.findall(r"([0-9]+)([dhms])", text)
-                )
+    if isinstance(text, str) and text and re.fullmatch(DURATION_PATTERN, text):
+        return timedelta(
+            seconds=sum(
+                int(number) * _DURATION_UNITS[unit]
+                for number, unit in re.findall(r"([0-9]+)([dhms])", text)
             )
-        except OverflowError:
-            pass
+        )
     raise PydanticCustomError("duration", "expected a duration such as 90d, 12h, 30m or 1h30m")
 
 

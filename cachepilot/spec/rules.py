@@ -5,11 +5,14 @@ Built by :mod:`cachepilot.settings` from the settings file; chapters are handed 
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from cachepilot.spec.directives import EngineConfig, SpecModel
 from cachepilot.spec.document import (
@@ -23,6 +26,25 @@ from cachepilot.spec.document import (
 from cachepilot.spec.quantities import Duration, Size
 
 
+def _subnet(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError:
+        raise PydanticCustomError(
+            "subnet", "expected an IPv4 network such as 10.213.0.0/22"
+        ) from None
+
+
+Subnet = Annotated[
+    str,
+    AfterValidator(_subnet),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9.]+/[0-9]+$", "examples": ["10.0.0.0/22"]}
+    ),
+]
+ImagePattern = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
 class Range(SpecModel):
     """An inclusive range of numbers."""
 
@@ -32,11 +54,18 @@ class Range(SpecModel):
     @model_validator(mode="after")
     def _has_members(self) -> Range:
         if self.last < self.first:
-            raise ValueError("`last` is lower than `first`")
+            raise PydanticCustomError("range", "`last` is lower than `first`")
         return self
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.first <= number <= self.last
+
+
+class PortRange(Range):
+    """An inclusive range of ports."""
+
+    first: int = Field(ge=1024, le=65_535, description="Lowest port.")
+    last: int = Field(ge=1024, le=65_535, description="Highest port, included.")
 
 
 class HeadRoom(SpecModel):
@@ -55,31 +84,68 @@ class HeadRoom(SpecModel):
     )
 
 
-class Defaults(SpecModel):
-    """What a tenant gets where its document is silent."""
+class EngineDefaults(SpecModel):
+    """Which server runs where a document does not say."""
 
-    image: Annotated[str, Field(pattern=IMAGE_PATTERN)] = Field(
+    image: Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)] = Field(
         "redis:8.0", description="Image of the server."
     )
     config: EngineConfig = Field(
         default_factory=EngineConfig,
-        description="Directives of the server, overridden one by one by engine.config.",
+        description="Directives of the server; a document overrides them one by one.",
     )
-    memory: Size = Field(256 * 2**20, description="memory.max")
+
+
+class MemoryDefaults(SpecModel):
+    """How much a tenant may hold where its document does not say."""
+
+    max: Size = Field(256 * 2**20, description="Memory for data.")
     policy: MemoryPolicy | None = Field(
         None,
-        description="memory.policy; if not said, allkeys-lru without persistence and noeviction "
+        description="What is evicted; if not said, allkeys-lru without persistence and noeviction "
         "with it.",
     )
-    cpus: float | None = Field(
-        None, ge=0.05, le=1024, strict=False, description="cpus; unlimited if not said."
-    )
-    persistence: PersistenceMode = Field(PersistenceMode.NONE, description="persistence.mode")
-    access: AccessMode = Field(AccessMode.TLS_ONLY, description="access.mode")
+
+
+class PersistenceDefaults(SpecModel):
+    """What survives the server where a document does not say."""
+
+    mode: PersistenceMode = Field(PersistenceMode.NONE, description="What survives.")
+
+
+class AccessDefaults(SpecModel):
+    """How clients reach a tenant where its document does not say."""
+
+    mode: AccessMode = Field(AccessMode.TLS_ONLY, description="Which listeners are open.")
     bind: Annotated[list[Address], Field(min_length=1, max_length=8)] = Field(
-        default_factory=lambda: ["127.0.0.1"], description="access.bind"
+        default_factory=lambda: ["127.0.0.1"],
+        description="Addresses of this host on which the ports are published.",
     )
-    certificateLifetime: Duration = Field(timedelta(days=90), description="tls.lifetime")
+
+
+class TlsDefaults(SpecModel):
+    """The certificate of a tenant whose document does not say."""
+
+    lifetime: Duration = Field(
+        timedelta(days=90), description="How long a certificate is valid, 1h to 3650d."
+    )
+
+
+class Defaults(SpecModel):
+    """What a tenant gets where its document is silent; laid out like the document itself."""
+
+    engine: EngineDefaults = Field(default_factory=EngineDefaults, description="The server.")
+    memory: MemoryDefaults = Field(default_factory=MemoryDefaults, description="Memory.")
+    cpus: float | None = Field(
+        None, ge=0.05, le=1024, description="Processor time at most, in cores."
+    )
+    persistence: PersistenceDefaults = Field(
+        default_factory=PersistenceDefaults, description="Persistence."
+    )
+    access: AccessDefaults = Field(
+        default_factory=AccessDefaults, description="Listeners and addresses."
+    )
+    tls: TlsDefaults = Field(default_factory=TlsDefaults, description="Certificate.")
 
 
 class Limits(SpecModel):
@@ -87,27 +153,41 @@ class Limits(SpecModel):
 
     memory: Size = Field(64 * 2**30, description="Largest memory.max.")
     minimumMemory: Size = Field(1 * 2**20, description="Smallest memory.max.")
-    cpus: float = Field(1024, ge=0.05, strict=False, description="Largest cpus.")
-    images: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field()] = Field(
+    containerMemory: Size | None = Field(
+        None, description="Largest memory.limit; if not said, memory.limit is not bounded."
+    )
+    cpus: float | None = Field(
+        None,
+        ge=0.05,
+        le=1024,
+        description="Largest cpus; also what a tenant gets whose cpus nobody says.",
+    )
+    images: Annotated[list[ImagePattern], Field(min_length=1, max_length=256)] = Field(
         default_factory=lambda: ["*"],
         description="Shell patterns of the images that tenants may run.",
     )
 
 
 class Ports(SpecModel):
-    """Where ports and user ids come from."""
+    """Where ports come from."""
 
-    tls: Range = Field(Range(first=7300, last=7599), description="Encrypted ports.")
-    plain: Range = Field(Range(first=7600, last=7899), description="Unencrypted ports.")
+    tls: PortRange = Field(PortRange(first=7300, last=7599), description="Encrypted ports.")
+    plain: PortRange = Field(PortRange(first=7600, last=7899), description="Unencrypted ports.")
     quarantine: Duration = Field(
         timedelta(hours=24), description="How long a released port or user id is not given again."
     )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Ports:
+        if self.tls.first <= self.plain.last and self.plain.first <= self.tls.last:
+            raise PydanticCustomError("ports", "the ranges `tls` and `plain` overlap")
+        return self
 
 
 class Network(SpecModel):
     """The bridges that tenants share."""
 
-    subnets: Annotated[list[str], Field(min_length=1)] = Field(
+    subnets: Annotated[list[Subnet], Field(min_length=1, max_length=256)] = Field(
         default_factory=lambda: ["10.213.0.0/22", "10.213.4.0/22"],
         description="One bridge for each of these subnets, filled in this order.",
     )
@@ -119,6 +199,18 @@ class Network(SpecModel):
         description="Allow 0.0.0.0 and :: in access.bind. They let neighbours reach a tenant "
         "through the gateway, so add a filter rule first.",
     )
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Network:
+        networks = sorted(ipaddress.IPv4Network(text) for text in self.subnets)
+        for lower, upper in pairwise(networks):
+            if lower.overlaps(upper):
+                raise PydanticCustomError(
+                    "subnets",
+                    "the subnets {lower} and {upper} overlap",
+                    {"lower": str(lower), "upper": str(upper)},
+                )
+        return self
 
 
 class DriftMode(StrEnum):

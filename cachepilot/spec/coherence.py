@@ -1,0 +1,160 @@
+"""What only several fields together, or a field and the host's rules, can get wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from datetime import timedelta
+from fnmatch import fnmatchcase
+
+from cachepilot.spec.document import AccessMode, MemoryFields, PersistenceMode, TenantDocument
+from cachepilot.spec.headroom import container_limit, describe_rule
+from cachepilot.spec.quantities import duration_to_text, size_to_text
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.spec.tree import Fault, Path
+
+SHORTEST_LIFETIME = timedelta(hours=1)
+LONGEST_LIFETIME = timedelta(days=3650)
+
+_MAX: Path = ("spec", "memory", "max")
+_LIMIT: Path = ("spec", "memory", "limit")
+_CPUS: Path = ("spec", "cpus")
+_IMAGE: Path = ("spec", "engine", "image")
+_CONFIG: Path = ("spec", "engine", "config")
+_PERSISTENCE: Path = ("spec", "persistence", "mode")
+_ACCESS: Path = ("spec", "access", "mode")
+_PORTS: Path = ("spec", "access", "ports")
+_BIND: Path = ("spec", "access", "bind")
+_LIFETIME: Path = ("spec", "tls", "lifetime")
+_RENEW: Path = ("spec", "tls", "renewBefore")
+_EXTRA: Path = ("spec", "tls", "extraNames")
+
+
+def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tuple[Fault, ...]:
+    """Return everything in *spec* that does not fit together; *document* says what was asked."""
+    asked = document.spec.memory or MemoryFields()
+    engine = document.spec.engine
+    appendfsync = engine.config.appendfsync if engine and engine.config else None
+    return (
+        *_memory_faults(spec, asked, rules),
+        *_engine_faults(spec, appendfsync, rules),
+        *_port_faults(spec),
+        *_bind_faults(spec, rules),
+        *_certificate_faults(spec),
+    )
+
+
+def _memory_faults(spec: TenantSpec, asked: MemoryFields, rules: Rules) -> Iterator[Fault]:
+    limits = rules.limits
+    origin = "" if asked.max else " (the default of this host)"
+    if not limits.minimumMemory <= spec.memory_max <= limits.memory:
+        yield Fault(
+            path=_MAX,
+            message=f"expected {size_to_text(limits.minimumMemory)} to "
+            f"{size_to_text(limits.memory)} as this host's limits say; "
+            f"got {size_to_text(spec.memory_max)}{origin}",
+        )
+    needed = container_limit(spec.memory_max, spec.persistence, rules.headRoom)
+    rule = describe_rule(spec.memory_max, spec.persistence, rules.headRoom)
+    if spec.memory_limit < needed:
+        yield Fault(
+            path=_LIMIT,
+            message=f"expected at least {size_to_text(needed)}, or the kernel may kill the "
+            f"server: {rule}; got {size_to_text(spec.memory_limit)}",
+            hint="raise memory.limit, lower memory.max, or leave memory.limit out",
+            involves=(_MAX, _PERSISTENCE),
+        )
+    most = limits.containerMemory
+    if most is not None and spec.memory_limit > most:
+        why = "" if asked.limit else f": {rule}"
+        yield Fault(
+            path=_LIMIT,
+            message=f"expected at most {size_to_text(most)} as this host's limits say; "
+            f"got {size_to_text(spec.memory_limit)}{why}",
+            involves=(_MAX, _PERSISTENCE),
+        )
+
+
+def _engine_faults(spec: TenantSpec, appendfsync: str | None, rules: Rules) -> Iterator[Fault]:
+    allowed = rules.limits.images
+    if not any(fnmatchcase(spec.image, pattern) for pattern in allowed):
+        yield Fault(
+            path=_IMAGE,
+            message=f"expected an image that this host allows ({', '.join(allowed)}); "
+            f'got "{spec.image}"',
+        )
+    most = rules.limits.cpus
+    if most is not None and spec.cpus is not None and spec.cpus > most:
+        yield Fault(
+            path=_CPUS,
+            message=f"expected at most {most:g} as this host's limits say; got {spec.cpus:g}",
+        )
+    if appendfsync and spec.persistence is not PersistenceMode.AOF:
+        yield Fault(
+            path=(*_CONFIG, "appendfsync"),
+            message=f"has no effect while persistence.mode is {spec.persistence.value}",
+            hint="remove it, or set persistence.mode to aof",
+            involves=(_PERSISTENCE,),
+        )
+
+
+def _port_faults(spec: TenantSpec) -> Iterator[Fault]:
+    closed = (
+        ("tls", spec.tls_port, spec.access.has_tls, AccessMode.TLS_ONLY),
+        ("plain", spec.plain_port, spec.access.has_plain, AccessMode.PLAIN_ONLY),
+    )
+    for kind, port, is_open, mode in closed:
+        if port is not None and not is_open:
+            yield Fault(
+                path=(*_PORTS, kind),
+                message=f"this port is never opened: access.mode is {spec.access.value}",
+                hint=f"remove it, or set access.mode to {mode.value} or dual-mode",
+                involves=(_ACCESS,),
+            )
+    if spec.tls_port is not None and spec.tls_port == spec.plain_port:
+        yield Fault(
+            path=(*_PORTS, "plain"),
+            message=f"expected another port than ports.tls; got {spec.plain_port} for both",
+            involves=((*_PORTS, "tls"),),
+        )
+
+
+def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
+    families = {
+        ipaddress.ip_address(text).version: text for text in spec.bind if is_wildcard(text)
+    }
+    seen: set[str] = set()
+    for index, text in enumerate(spec.bind):
+        path, wildcard = (*_BIND, index), families.get(ipaddress.ip_address(text).version)
+        if is_wildcard(text) and not rules.network.allowWildcardBind:
+            yield Fault(
+                path=path,
+                message=f'this host does not allow a wildcard address; got "{text}"',
+                hint="name the addresses, or set network.allowWildcardBind in the settings",
+            )
+        if text in seen:
+            yield Fault(path=path, message=f'the address "{text}" is listed twice')
+        elif wildcard not in (None, text):
+            yield Fault(path=path, message=f'the address "{text}" is already part of "{wildcard}"')
+        seen.add(text)
+
+
+def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
+    lifetime = duration_to_text(spec.certificate_lifetime)
+    if not SHORTEST_LIFETIME <= spec.certificate_lifetime <= LONGEST_LIFETIME:
+        yield Fault(path=_LIFETIME, message=f"expected 1h to 3650d; got {lifetime}")
+    if not timedelta() < spec.renew_before < spec.certificate_lifetime:
+        yield Fault(
+            path=_RENEW,
+            message=f"expected more than 0s and less than tls.lifetime ({lifetime}); "
+            f"got {duration_to_text(spec.renew_before)}",
+            involves=(_LIFETIME,),
+        )
+    if spec.access.has_tls and not spec.names:
+        yield Fault(
+            path=_EXTRA,
+            message="expected a name for the certificate; a wildcard address is none",
+            hint="add a name here, or to hostNames in the settings",
+            involves=(_BIND, _ACCESS),
+        )

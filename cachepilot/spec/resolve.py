@@ -1,0 +1,117 @@
+"""Fill in every default: from a valid document to a spec, or to what does not fit together."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import Any
+
+from cachepilot.spec.coherence import find_faults
+from cachepilot.spec.directives import BufferLimits, EngineConfig
+from cachepilot.spec.document import (
+    AccessFields,
+    EngineFields,
+    MemoryFields,
+    MemoryPolicy,
+    PersistenceFields,
+    PersistenceMode,
+    PortFields,
+    State,
+    TenantDocument,
+    TenantName,
+    TlsFields,
+)
+from cachepilot.spec.headroom import container_limit
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.spec.tree import Fault
+
+# Most tenants are idle most of the time. At the engine's own 10 rounds a second a thousand idle
+# servers keep more than a core busy; the engine raises the rate by itself while clients are busy.
+DEFAULT_HZ = 2
+
+
+def resolve(document: TenantDocument, rules: Rules) -> TenantSpec | tuple[Fault, ...]:
+    """Return what *document* wishes under *rules*, or everything that does not fit together."""
+    spec = _fill_in(document, rules)
+    faults = find_faults(spec, document, rules)
+    return faults or spec
+
+
+def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
+    said, given = document.spec, rules.defaults
+    engine, memory = said.engine or EngineFields(), said.memory or MemoryFields()
+    access, tls = said.access or AccessFields(), said.tls or TlsFields()
+    ports = access.ports or PortFields()
+    persistence = (said.persistence or PersistenceFields()).mode or given.persistence.mode
+    memory_max = memory.max or given.memory.max
+    bind = tuple(given.access.bind if access.bind is None else access.bind)
+    lifetime = given.tls.lifetime if tls.lifetime is None else tls.lifetime
+    renew_before = _third(lifetime) if tls.renewBefore is None else tls.renewBefore
+    return TenantSpec(
+        name=TenantName(document.metadata.name),
+        state=said.state or State.RUNNING,
+        paused=bool(said.paused),
+        image=engine.image or given.engine.image,
+        config=_merge_config(_config(document), given.engine.config, persistence),
+        memory_max=memory_max,
+        memory_limit=memory.limit or container_limit(memory_max, persistence, rules.headRoom),
+        memory_policy=memory.policy or given.memory.policy or _default_policy(persistence),
+        cpus=said.cpus or given.cpus or rules.limits.cpus,
+        persistence=persistence,
+        access=access.mode or given.access.mode,
+        tls_port=ports.tls,
+        plain_port=ports.plain,
+        bind=bind,
+        names=_names(bind, rules.hostNames, tls.extraNames or ()),
+        certificate_lifetime=lifetime,
+        renew_before=renew_before,
+        password_file=said.auth.passwordFile if said.auth else None,
+        scripting=rules.scripting,
+        restarted_at=said.restartedAt,
+    )
+
+
+def _config(document: TenantDocument) -> EngineConfig:
+    engine = document.spec.engine
+    return (engine.config if engine else None) or EngineConfig()
+
+
+def _merge_config(
+    said: EngineConfig, given: EngineConfig, mode: PersistenceMode
+) -> tuple[tuple[str, str], ...]:
+    """Return the directives of *said* over those of *given*, each by itself."""
+    merged: dict[str, Any] = {
+        name: _over(getattr(said, name), getattr(given, name))
+        for name in EngineConfig.model_fields
+    }
+    if merged["hz"] is None:
+        merged["hz"] = DEFAULT_HZ
+    if mode is not PersistenceMode.AOF:
+        # It says how an append-only file is written; without one it has no meaning.
+        merged["appendfsync"] = None
+    return tuple(sorted(EngineConfig.model_construct(**merged).as_directives().items()))
+
+
+def _over(said: object, given: object) -> object:
+    if isinstance(said, BufferLimits) and isinstance(given, BufferLimits):
+        return BufferLimits(normal=said.normal or given.normal, pubsub=said.pubsub or given.pubsub)
+    return given if said is None else said
+
+
+def _default_policy(mode: PersistenceMode) -> MemoryPolicy:
+    """Return what a cache does when it is full, or a store that must not forget."""
+    is_cache = mode is PersistenceMode.NONE
+    return MemoryPolicy.ALLKEYS_LRU if is_cache else MemoryPolicy.NOEVICTION
+
+
+def _third(lifetime: timedelta) -> timedelta:
+    return timedelta(seconds=int(lifetime.total_seconds()) // 3)
+
+
+def _names(bind: tuple[str, ...], *more: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Return what clients may dial; a wildcard is no address that anybody dials."""
+    dialled = {address for address in bind if not is_wildcard(address)}
+    if any(ipaddress.ip_address(address).is_loopback for address in dialled):
+        dialled.add("localhost")
+    return tuple(sorted(dialled.union(*more)))
