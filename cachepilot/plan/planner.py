@@ -71,10 +71,10 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
     """Return what makes a tenant serve: identity, then files, then server, then live changes."""
     blocked = _list_blocks(spec, seen)
     spec = _feasible(spec, seen)
-    reservation = choose_reservation(spec, seen, rules)
-    if isinstance(reservation, Blocked):
-        blocked = (*blocked, reservation)
-        reservation = seen.memory.reservation
+    chosen = choose_reservation(spec, seen, rules)
+    reservation = seen.memory.reservation if isinstance(chosen, Blocked) else chosen
+    if isinstance(chosen, Blocked):
+        blocked = (*blocked, chosen)
     if reservation is None or not spec.bind:
         return Plan((), blocked[0])
 

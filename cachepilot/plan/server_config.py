@@ -138,3 +138,8 @@ _CANONICAL: dict[str, Callable[[str], object]] = {
 # One call may hold several directives, and some belong together: the three certificate files
 # must match each other, and a server that is told one of them alone refuses.
 CERTIFICATE_FILES = frozenset({"tls-cert-file", "tls-key-file", "tls-ca-cert-file"})
+
+
+def managed_directives(spec: TenantSpec) -> tuple[str, ...]:
+    """Return the names of all directives that we answer for, to be asked of a server."""
+    return tuple(sorted(wanted_directives(spec, certificate=0, persistence=spec.persistence)))

@@ -1,0 +1,325 @@
+"""ContainerReader and ContainerWriter over one Docker Engine."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import docker.errors
+import docker.types
+from docker.utils import parse_repository_tag
+
+from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
+from cachepilot.adapters.docker_inspect import Json, create_request, seen_container
+from cachepilot.adapters.labels import DIGEST, NETWORK, ROLE, ROOT, TENANT, network_name
+from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.observe.ports import ContainerGlance
+from cachepilot.observe.snapshot import Liveness, Resources, Role, SeenContainer, Unknown
+from cachepilot.plan.actions import Workload
+from cachepilot.plan.containers import container_name
+from cachepilot.spec.document import TenantName
+
+_CONFLICT = 409
+_LAST_LINES = 6
+
+# Docker reports a failed start in prose only. The first pattern that is found counts.
+_START_FAILURES: tuple[tuple[str, str, str], ...] = (
+    ("port is already allocated", "PortInUse", "another container holds the port"),
+    ("address already in use", "PortInUse", "another program holds the port"),
+    ("cannot assign requested address", "AddressNotLocal", "not an address of this host"),
+    ("bind source path does not exist", "FolderMissing", "a mounted folder is missing"),
+    ("executable file not found", "EngineMismatch", "the image lacks the server"),
+    ("no such file or directory: unknown", "EngineMismatch", "the image lacks the server"),
+)
+
+
+class DockerEngine:
+    """Reads and changes the containers of one installation on one engine.
+
+    Args:
+        clients: One client a thread.
+        root: Absolute root folder of this installation, written as a label.
+        folder_of: Where a tenant's own files live.
+        check_data: Called right before a start; raises StalledError unless the data folder is
+            the one we made.
+    """
+
+    def __init__(
+        self,
+        clients: DockerClients,
+        *,
+        root: str,
+        folder_of: Callable[[TenantName], Path],
+        check_data: Callable[[TenantName, int], None],
+    ) -> None:
+        self._clients = clients
+        self._root = root
+        self._folder_of = folder_of
+        self._check_data = check_data
+        self._network_lock = threading.Lock()
+
+    # Questions --------------------------------------------------------------------------------
+
+    def find(self, tenant_name: TenantName) -> tuple[SeenContainer, ...] | Unknown:
+        """Return every container with this tenant's label; Unknown when the engine is silent."""
+        try:
+            found = self._inspect(container_name(tenant_name, Role.SERVER))
+            if found is None or not self._is_ours(found, tenant_name):
+                return tuple(
+                    self._seen(tenant_name, inspected) for inspected in self._search(tenant_name)
+                )
+            return (self._seen(tenant_name, found),)
+        except UnavailableError as error:
+            return Unknown(str(error))
+
+    def glance(self) -> tuple[ContainerGlance, ...] | Unknown:
+        """Return one row for every container of this installation, in one call."""
+        try:
+            with engine_errors("cannot list containers"):
+                rows = self._clients.get().containers(
+                    all=True, filters={"label": [TENANT, f"{ROOT}={self._root}"]}
+                )
+        except UnavailableError as error:
+            return Unknown(str(error))
+        return tuple(
+            ContainerGlance(
+                container_id=row["Id"],
+                name=row["Names"][0].removeprefix("/") if row["Names"] else "",
+                tenant_name=TenantName(row["Labels"][TENANT]),
+                role=row["Labels"].get(ROLE, ""),
+                state=row["State"],
+                digest=row["Labels"].get(DIGEST, ""),
+            )
+            for row in rows
+        )
+
+    def has_image(self, image: str) -> bool | None:
+        """Return whether the engine has *image*; None when it is silent."""
+        try:
+            with engine_errors(f"cannot look for image {image}"):
+                self._clients.get().inspect_image(image)  # type: ignore[no-untyped-call] # stub gap
+        except docker.errors.NotFound:
+            return False
+        except UnavailableError:
+            return None
+        return True
+
+    # Verbs ------------------------------------------------------------------------------------
+
+    def pull_image(self, image: str) -> None:
+        """Fetch *image*."""
+        name, tag = parse_repository_tag(image)
+        try:
+            with engine_errors(f"cannot pull image {image}"):
+                self._clients.get().pull(name, tag=tag or "latest")
+        except docker.errors.NotFound as error:
+            raise StalledError(
+                f"cannot pull image {image}: {words_of(error)}; correct spec.engine.image",
+                reason="ImageUnavailable",
+            ) from error
+
+    def ensure_network(self, *, bridge: str, subnet: str) -> None:
+        """Make the shared bridge; one that is there is left alone."""
+        client, name = self._clients.get(), network_name(bridge, self._root)
+        with self._network_lock:
+            try:
+                with engine_errors(f"cannot look for network {name}"):
+                    client.inspect_network(name)
+            except docker.errors.NotFound:
+                pass
+            else:
+                return
+            pool = docker.types.IPAMPool(subnet=subnet)
+            try:
+                with engine_errors(f"cannot create network {name}"):
+                    client.create_network(
+                        name,
+                        driver="bridge",
+                        # Neighbours on the bridge cannot reach each other.
+                        options={"com.docker.network.bridge.enable_icc": "false"},
+                        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+                        check_duplicate=True,
+                        labels={NETWORK: bridge, ROOT: self._root},
+                    )
+            except UnavailableError as error:
+                if "overlaps" in str(error):
+                    hint = "choose other network.subnets in the settings"
+                    raise StalledError(f"{error}; {hint}", reason="SubnetInUse") from error
+                raise
+
+    def create(self, tenant_name: TenantName, workload: Workload, *, instance: int) -> None:
+        """Create a container, stopped; the same one twice is fine."""
+        self._check_data(tenant_name, instance)
+        name = container_name(tenant_name, workload.role)
+        body = create_request(
+            tenant_name, workload, root=self._root, folder=self._folder(tenant_name)
+        )
+        try:
+            with engine_errors(f"cannot create container {name}"):
+                self._clients.get().create_container_from_config(body, name)  # type: ignore[no-untyped-call] # stub gap
+        except docker.errors.NotFound as error:
+            raise StalledError(
+                f"cannot create container {name}: {words_of(error)}", reason="ImageUnavailable"
+            ) from error
+        except UnavailableError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, docker.errors.APIError) and _status(cause) == _CONFLICT):
+                raise
+            self._accept_existing(tenant_name, name, workload.digest)
+
+    def start(self, tenant_name: TenantName, *, role: Role, instance: int) -> None:
+        """Start a container after checking the data folder's marker and owner."""
+        self._check_data(tenant_name, instance)
+        name = container_name(tenant_name, role)
+        try:
+            with engine_errors(f"cannot start container {name}"):
+                self._clients.get().start(name)
+        except docker.errors.NotFound as error:
+            _refuse_known_failure(name, words_of(error))
+            raise WaitingError(f"container {name} is gone again") from error
+        except UnavailableError as error:
+            _refuse_known_failure(name, str(error))
+            raise
+
+    def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
+        """Stop a container, giving the server *timeout* to save."""
+        self._own(tenant_name, container_id)
+        with engine_errors(f"cannot stop the container of {tenant_name}"):
+            self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
+
+    def restart(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int
+    ) -> None:
+        """Stop and start a container, whatever state it is in."""
+        self._check_data(tenant_name, instance)
+        self._own(tenant_name, container_id)
+        try:
+            with engine_errors(f"cannot restart the container of {tenant_name}"):
+                self._clients.get().restart(container_id, timeout=int(timeout.total_seconds()))
+        except UnavailableError as error:
+            _refuse_known_failure(f"of {tenant_name}", str(error))
+            raise
+
+    def remove(self, tenant_name: TenantName, *, container_id: str, digest: str) -> None:
+        """Remove a container if its id and digest are still those that were seen."""
+        found = self._inspect(container_id)
+        if found is None:
+            return
+        labels = found["Config"].get("Labels") or {}
+        seen = self._seen(tenant_name, found)
+        if not self._is_ours(found, tenant_name) or labels.get(DIGEST, "") != digest:
+            raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
+        if seen.liveness in (Liveness.RUNNING, Liveness.PAUSED):
+            raise WaitingError(f"the container of {tenant_name} runs again")
+        try:
+            with engine_errors(f"cannot remove the container of {tenant_name}"):
+                self._clients.get().remove_container(
+                    container_id, v=True, force=seen.liveness is Liveness.DEAD
+                )
+        except docker.errors.NotFound:
+            return  # removing twice is fine
+
+    def unpause(self, *, container_id: str) -> None:
+        """Thaw a frozen container."""
+        with engine_errors("cannot unpause a container"):
+            self._clients.get().unpause(container_id)
+
+    def rename(self, tenant_name: TenantName, *, container_id: str, role: Role) -> None:
+        """Give a container its contracted name."""
+        name = container_name(tenant_name, role)
+        with engine_errors(f"cannot rename a container to {name}"):
+            self._clients.get().rename(container_id, name)
+
+    def update(self, *, container_id: str, resources: Resources) -> None:
+        """Change memory, processor time and restart policy while running."""
+        try:
+            with engine_errors("cannot update a container"):
+                self._clients.get().update_container(
+                    container_id,
+                    # Always both: one alone is refused whenever it would pass the other.
+                    mem_limit=resources.memory,
+                    memswap_limit=resources.swap,
+                    cpu_period=100_000,
+                    cpu_quota=resources.cpu_quota,
+                    restart_policy={"Name": resources.restart},  # type: ignore[arg-type] # stub gap
+                )
+        except UnavailableError as error:
+            if "current usage" in str(error):
+                raise WaitingError(str(error), retry_after=timedelta(seconds=30)) from error
+            raise
+
+    # The rest ---------------------------------------------------------------------------------
+
+    def _inspect(self, reference: str) -> Json | None:
+        try:
+            with engine_errors(f"cannot inspect container {reference}"):
+                inspected: Json = self._clients.get().inspect_container(reference)
+        except docker.errors.NotFound:
+            return None
+        return inspected
+
+    def _search(self, tenant_name: TenantName) -> tuple[Json, ...]:
+        labels = [f"{TENANT}={tenant_name}", f"{ROOT}={self._root}"]
+        with engine_errors("cannot list containers"):
+            rows = self._clients.get().containers(all=True, filters={"label": labels})
+        found = (self._inspect(row["Id"]) for row in rows)
+        return tuple(inspected for inspected in found if inspected)
+
+    def _seen(self, tenant_name: TenantName, inspected: Json) -> SeenContainer:
+        state = inspected["State"]
+        ended_badly = state.get("ExitCode") and (
+            not state.get("Running") or state.get("Restarting")
+        )
+        words = self._last_words(inspected) if ended_badly else ""
+        seen = seen_container(inspected, root=self._root, folder=self._folder(tenant_name))
+        return replace(seen, last_words=words)
+
+    def _last_words(self, inspected: Json) -> str:
+        try:
+            with engine_errors("cannot read logs"):
+                logs: bytes = self._clients.get().logs(inspected["Id"], tail=_LAST_LINES)
+        except (UnavailableError, docker.errors.NotFound):
+            return ""
+        return logs.decode(errors="replace").strip()
+
+    def _is_ours(self, inspected: Json, tenant_name: TenantName) -> bool:
+        labels = inspected["Config"].get("Labels") or {}
+        return bool(labels.get(TENANT) == tenant_name and labels.get(ROOT) == self._root)
+
+    def _own(self, tenant_name: TenantName, container_id: str) -> None:
+        """Look again right before something that hurts."""
+        found = self._inspect(container_id)
+        if found is None or not self._is_ours(found, tenant_name):
+            raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
+
+    def _accept_existing(self, tenant_name: TenantName, name: str, digest: str) -> None:
+        """Return if *name* is what a lost reply of ours created; refuse a stranger."""
+        found = self._inspect(name)
+        if found is None:
+            raise WaitingError(f"the name {name} is still being freed")
+        if not self._is_ours(found, tenant_name):
+            raise StalledError(
+                f"another container is called {name}; rename or remove it", reason="NameTaken"
+            )
+        if (found["Config"].get("Labels") or {}).get(DIGEST) != digest:
+            raise WaitingError(f"container {name} appeared in the meantime")
+
+    def _folder(self, tenant_name: TenantName) -> str:
+        return str(self._folder_of(tenant_name))
+
+
+def _status(error: docker.errors.APIError) -> int | None:
+    return error.status_code
+
+
+def _refuse_known_failure(name: str, text: str) -> None:
+    """Raise StalledError when Docker's words name a cause that a person must mend."""
+    for pattern, reason, meaning in _START_FAILURES:
+        if pattern in text:
+            port = re.search(r"([0-9.:\[\]a-f]+:\d+)", text)
+            where = f" ({port.group(1)})" if port else ""
+            raise StalledError(f"cannot start container {name}: {meaning}{where}", reason=reason)

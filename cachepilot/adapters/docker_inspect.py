@@ -1,0 +1,194 @@
+"""From Docker's inspect answer to our nouns, and from a workload to Docker's create request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT, bridge_of, network_name
+from cachepilot.observe.snapshot import (
+    ContainerShape,
+    Liveness,
+    Published,
+    Resources,
+    Role,
+    SeenContainer,
+)
+from cachepilot.plan.actions import Workload
+from cachepilot.spec.document import TenantName
+
+Json = dict[str, Any]
+
+_CPU_PERIOD = 100_000
+_LOG_OPTIONS = {"max-size": "5m", "max-file": "3"}
+
+
+def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
+    """Return what *inspected* says; *folder* is where the tenant's own files live."""
+    state, config, host = inspected["State"], inspected["Config"], inspected["HostConfig"]
+    labels = config.get("Labels") or {}
+    return SeenContainer(
+        container_id=inspected["Id"],
+        name=inspected["Name"].removeprefix("/"),
+        role=Role(labels.get(ROLE, Role.SERVER)),
+        liveness=liveness_of(state),
+        digest=labels.get(DIGEST, ""),
+        shape=ContainerShape(
+            image=config["Image"],
+            command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
+            user=config.get("User") or "",
+            published=_published(host.get("PortBindings") or {}),
+            bridge=_bridge(inspected, root),
+            mounts=_mounts(host, folder),
+            security=_security(host),
+            pids=host.get("PidsLimit") or 0,
+            files=_open_files(host.get("Ulimits") or ()),
+        ),
+        resources=Resources(
+            memory=host.get("Memory") or 0,
+            swap=host.get("MemorySwap") or 0,
+            cpu_quota=host.get("CpuQuota") or -1,
+            restart=(host.get("RestartPolicy") or {}).get("Name") or "no",
+        ),
+        started_at=_instant(state.get("StartedAt") or ""),
+        exit_code=state.get("ExitCode") or 0,
+        error=state.get("Error") or "",
+        oom_killed=bool(state.get("OOMKilled")),
+    )
+
+
+def liveness_of(state: Json) -> Liveness:
+    """Return the state as we name it; Docker says "running" even between two crashes."""
+    if state.get("Dead") or state.get("Status") == "removing":
+        return Liveness.DEAD
+    if state.get("Restarting"):
+        return Liveness.RESTARTING
+    if state.get("Paused"):
+        return Liveness.PAUSED
+    if state.get("Running"):
+        return Liveness.RUNNING if state.get("Pid") else Liveness.RESTARTING
+    return Liveness.CREATED if state.get("Status") == "created" else Liveness.EXITED
+
+
+def create_request(tenant_name: TenantName, workload: Workload, *, root: str, folder: str) -> Json:
+    """Return the body of the request that creates *workload*."""
+    shape, resources = workload.shape, workload.resources
+    network = network_name(shape.bridge, root)
+    bindings: dict[str, list[Json]] = {}
+    for listener in shape.published:
+        bindings.setdefault(f"{listener.container_port}/tcp", []).append(
+            {"HostIp": listener.address, "HostPort": str(listener.host_port)}
+        )
+    return {
+        "Image": shape.image,
+        "Entrypoint": list(shape.command[:1]),
+        "Cmd": list(shape.command[1:]),
+        "User": shape.user,
+        "WorkingDir": "/data",
+        "Hostname": tenant_name,
+        "Labels": {
+            TENANT: tenant_name,
+            ROLE: workload.role,
+            DIGEST: workload.digest,
+            ROOT: root,
+        },
+        "ExposedPorts": {port: {} for port in bindings},
+        "StopSignal": "SIGTERM",
+        "StopTimeout": int(workload.stop_timeout.total_seconds()),
+        # An image's own check would start a process in every container every few seconds.
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": network,
+            "PortBindings": bindings,
+            # Mounts and never Binds: those recreate a vanished data folder as an empty one.
+            "Mounts": [
+                {
+                    "Type": "bind",
+                    "Source": f"{folder}/{source}",
+                    "Target": target,
+                    "ReadOnly": read_only,
+                }
+                for target, source, read_only in shape.mounts
+            ],
+            "ReadonlyRootfs": "read-only" in shape.security,
+            "CapDrop": [
+                word.removeprefix("cap-drop=")
+                for word in shape.security
+                if word.startswith("cap-drop=")
+            ],
+            "SecurityOpt": [word for word in shape.security if word == "no-new-privileges"],
+            "PidsLimit": shape.pids,
+            "Ulimits": [{"Name": "nofile", "Soft": shape.files, "Hard": shape.files}],
+            "Memory": resources.memory,
+            "MemorySwap": resources.swap,
+            "CpuPeriod": _CPU_PERIOD,
+            "CpuQuota": resources.cpu_quota,
+            "RestartPolicy": {"Name": resources.restart},
+            "LogConfig": {"Type": "local", "Config": _LOG_OPTIONS},
+        },
+    }
+
+
+def _published(bindings: Json) -> tuple[Published, ...]:
+    return tuple(
+        sorted(
+            Published(
+                container_port=int(port.split("/")[0]),
+                address=binding.get("HostIp") or "0.0.0.0",  # noqa: S104 - Docker's own default
+                host_port=int(binding.get("HostPort") or 0),
+            )
+            for port, many in bindings.items()
+            for binding in many or ()
+        )
+    )
+
+
+def _bridge(inspected: Json, root: str) -> str:
+    """Return where it is attached, as one word; anything but one bridge is drift."""
+    attached = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return "+".join(sorted(bridge_of(name, root) for name in attached))
+
+
+def _mounts(host: Json, folder: str) -> tuple[tuple[str, str, bool], ...]:
+    found = [
+        (mount["Target"], mount.get("Source", ""), bool(mount.get("ReadOnly")))
+        for mount in host.get("Mounts") or ()
+    ]
+    found += [
+        (target, source, mode.startswith("ro"))
+        for source, target, mode in (
+            (*bind.split(":"), "rw")[:3] for bind in host.get("Binds") or ()
+        )
+    ]
+    return tuple(
+        sorted((target, _below(source, folder), read_only) for target, source, read_only in found)
+    )
+
+
+def _below(source: str, folder: str) -> str:
+    path = PurePosixPath(source)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else source
+
+
+def _security(host: Json) -> tuple[str, ...]:
+    words = [f"cap-drop={name}" for name in host.get("CapDrop") or ()]
+    words += [f"cap-add={name}" for name in host.get("CapAdd") or ()]
+    words += [option.removesuffix(":true") for option in host.get("SecurityOpt") or ()]
+    words += ["read-only"] if host.get("ReadonlyRootfs") else []
+    words += ["privileged"] if host.get("Privileged") else []
+    return tuple(sorted(words))
+
+
+def _open_files(limits: Iterable[Json]) -> int:
+    return next((limit["Hard"] for limit in limits if limit["Name"] == "nofile"), 0)
+
+
+def _instant(text: str) -> datetime | None:
+    """Return Docker's timestamp; year one is its word for never."""
+    if not text or text.startswith("0001-"):
+        return None
+    head, _, tail = text.rstrip("Z").partition(".")
+    # Docker gives nanoseconds, Python reads microseconds.
+    return datetime.fromisoformat(f"{head}.{tail[:6]:0<6}+00:00")

@@ -1,0 +1,29 @@
+"""Every name and label that we write on the engine, each with its meaning."""
+
+from __future__ import annotations
+
+import hashlib
+
+# Whose container it is: the name of a tenant.
+TENANT = "io.cachepilot.tenant"
+# Fingerprint of the wanted shape it was made for, with the version of the fingerprint.
+DIGEST = "io.cachepilot.digest"
+# What it is for: "server", later others.
+ROLE = "io.cachepilot.role"
+# Which installation it belongs to: the absolute root folder. Two never see each other's.
+ROOT = "io.cachepilot.root"
+# On networks: the index-bearing name of the shared bridge.
+NETWORK = "io.cachepilot.network"
+
+
+def network_name(bridge: str, root: str) -> str:
+    """Return the engine-wide name of a shared bridge; the main installation has the short one."""
+    if root == "/":
+        return bridge
+    return f"{bridge}-{hashlib.sha256(root.encode()).hexdigest()[:6]}"
+
+
+def bridge_of(network: str, root: str) -> str:
+    """Return our own name of the bridge *network*, or *network* itself if it is not ours."""
+    suffix = network_name("", root)
+    return network.removesuffix(suffix) if suffix and network.endswith(suffix) else network

@@ -1,0 +1,97 @@
+"""One kept connection to each server's management socket."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+import redis.backoff
+import redis.exceptions
+import redis.retry
+
+from cachepilot.adapters.secret import Secret
+from cachepilot.spec.document import TenantName
+
+_SOCKET = "redis.sock"
+_TIMEOUT = 5.0
+
+
+class ManagementConnections:
+    """Keeps one authenticated connection for each server instance.
+
+    At ``maxclients`` a server refuses new connections, over the socket too; a kept one still
+    gets through. One visit at a time goes to a tenant, so a connection needs no lock of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_folder: Callable[[TenantName, int], Path],
+        password: Callable[[TenantName], Secret | None],
+    ) -> None:
+        self._run_folder = run_folder
+        self._password = password
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[TenantName, int], redis.Redis] = {}
+
+    def get(self, tenant_name: TenantName, instance: int) -> redis.Redis:
+        """Return the kept connection, or a fresh one.
+
+        Raises:
+            OSError: There is no socket.
+            redis.exceptions.RedisError: The server refused us.
+        """
+        key = (tenant_name, instance)
+        with self._lock:
+            client = self._clients.get(key)
+        if client is None:
+            client = self._open(tenant_name, instance)
+            with self._lock:
+                self._clients[key] = client
+        return client
+
+    def drop(self, tenant_name: TenantName, instance: int) -> None:
+        """Forget a connection that broke; the next call opens another."""
+        with self._lock:
+            client = self._clients.pop((tenant_name, instance), None)
+        if client is not None:
+            client.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
+    def _open(self, tenant_name: TenantName, instance: int) -> redis.Redis:
+        password = self._password(tenant_name)
+        # A socket's path has at most 107 bytes, so the folder is opened and named by descriptor.
+        folder = os.open(
+            self._run_folder(tenant_name, instance), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+        )
+        try:
+            # The folder belongs to the tenant: a link planted there must lead us nowhere.
+            if not stat.S_ISSOCK(os.stat(_SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise FileNotFoundError(f"{_SOCKET} of {tenant_name} is not a socket")
+            client = redis.Redis(
+                unix_socket_path=f"/proc/self/fd/{folder}/{_SOCKET}",
+                username="cachepilot",
+                password=password.reveal() if password else None,
+                single_connection_client=True,  # connects in its constructor
+                socket_timeout=_TIMEOUT,
+                retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+                decode_responses=True,
+                driver_info=None,
+                protocol=2,
+            )
+        finally:
+            os.close(folder)
+        # The descriptor may soon mean something else, so this client must never reconnect by
+        # itself: whoever sees it break drops it.
+        client.connection.path = "/nonexistent"  # type: ignore[union-attr]
+        return client

@@ -1,0 +1,261 @@
+"""ServerReader and ServerWriter: questions and orders over a server's management socket."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import redis
+import redis.exceptions
+
+from cachepilot.adapters.redis_connections import ManagementConnections
+from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
+from cachepilot.plan.actions import AclUser
+from cachepilot.spec.document import TenantName
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+# Longer than any save we expect; if the daemon dies, writes go on by themselves after this.
+_WRITE_PAUSE_MILLISECONDS = 60_000
+_SATURATED = "max number of clients"
+_UNCOMPARABLE_FLAGS = frozenset({"sanitize-payload", "skip-sanitize-payload"})
+_SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
+
+Reply = dict[str, Any]
+
+
+class RedisManagement:
+    """Asks and orders servers of one installation.
+
+    Args:
+        connections: Kept connections.
+        revision_of: Maps (tenant, user, SHA-256) to the revision of a password or ``unknown``.
+        hashes: Maps (tenant, user, revisions) to the SHA-256 of each.
+        monotonic: Seconds that never jump.
+        stopping: Set when the daemon stops; ends every wait.
+    """
+
+    def __init__(
+        self,
+        connections: ManagementConnections,
+        *,
+        revision_of: Callable[[TenantName, str, str], str],
+        hashes: Callable[[TenantName, str, tuple[int, ...]], tuple[str, ...]],
+        monotonic: Callable[[], float],
+        stopping: threading.Event,
+    ) -> None:
+        self._connections = connections
+        self._revision_of = revision_of
+        self._hashes = hashes
+        self._monotonic = monotonic
+        self._stopping = stopping
+
+    # Questions --------------------------------------------------------------------------------
+
+    def ask(
+        self, tenant_name: TenantName, *, instance: int, directives: tuple[str, ...]
+    ) -> SeenServer | Unreachable:
+        """Return the server's own answers, or why it gave none.
+
+        A kept connection that broke, as every restart breaks it, is replaced once.
+        """
+        answer = self._ask_once(tenant_name, instance, directives)
+        if isinstance(answer, Unreachable) and not answer.saturated:
+            answer = self._ask_once(tenant_name, instance, directives)
+        return answer
+
+    def _ask_once(
+        self, tenant_name: TenantName, instance: int, directives: tuple[str, ...]
+    ) -> SeenServer | Unreachable:
+        try:
+            client = self._connections.get(tenant_name, instance)
+            info: Reply = client.info()
+            if info.get("loading"):
+                return self._seen(tenant_name, info, {}, {})
+            pipeline = client.pipeline(transaction=False)
+            pipeline.config_get(*directives)
+            pipeline.acl_users()
+            values, names = pipeline.execute()
+            pipeline = client.pipeline(transaction=False)
+            for name in names:
+                pipeline.acl_getuser(name)
+            users = dict(zip(names, pipeline.execute(), strict=True))
+        except (redis.exceptions.RedisError, OSError) as error:
+            self._connections.drop(tenant_name, instance)
+            return Unreachable(_why(error), saturated=_SATURATED in str(error))
+        return self._seen(tenant_name, info, values, users)
+
+    def _seen(
+        self, tenant_name: TenantName, info: Reply, values: Reply, users: dict[str, Reply]
+    ) -> SeenServer:
+        valkey = info.get("server_name") == "valkey"
+        return SeenServer(
+            engine=Engine.VALKEY if valkey else Engine.REDIS,
+            # Valkey says redis_version 7.2.4 for the sake of old clients.
+            version=str(info["valkey_version"] if valkey else info["redis_version"]),
+            run_id=info["run_id"],
+            uptime_seconds=info["uptime_in_seconds"],
+            loading=bool(info.get("loading")),
+            used_memory=info["used_memory"],
+            resident_memory=info["used_memory_rss"],
+            keys=sum(
+                found["keys"]
+                for name, found in info.items()
+                if name.startswith("db") and isinstance(found, dict)
+            ),
+            clients=info["connected_clients"],
+            directives=tuple(sorted((name, str(value)) for name, value in values.items())),
+            users=tuple(
+                self._user(tenant_name, name, reply)
+                for name, reply in sorted(users.items())
+                if reply
+            ),
+        )
+
+    def _user(self, tenant_name: TenantName, name: str, reply: Reply) -> SeenUser:
+        return SeenUser(
+            name=name,
+            flags=tuple(sorted(_SHOWN_FLAGS & set(reply["flags"]))),
+            passwords=tuple(
+                sorted(self._revision_of(tenant_name, name, text) for text in reply["passwords"])
+            ),
+            keys=" ".join(reply["keys"]),
+            channels=" ".join(reply["channels"]),
+            commands=" ".join((*reply["categories"], *reply["commands"])),
+        )
+
+    # Orders -----------------------------------------------------------------------------------
+
+    def wait(self, tenant_name: TenantName, *, instance: int, patience: timedelta) -> None:
+        """Return when the server answers and has loaded its data."""
+        last: Exception | None = None
+        for _ in self._pauses(patience):
+            try:
+                if not self._connections.get(tenant_name, instance).info().get("loading"):
+                    return
+                last = None
+            except (redis.exceptions.RedisError, OSError) as error:
+                self._connections.drop(tenant_name, instance)
+                last = error
+        if last is None:
+            raise WaitingError(f"{tenant_name} is loading its data", retry_after=patience)
+        raise UnavailableError(f"cannot reach the server of {tenant_name}: {_why(last)}")
+
+    def save(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Pause writes and save; return only when the dump is complete on disk."""
+        self._finish_background_work(tenant_name, instance, "rdb_bgsave_in_progress")
+        with self._order(tenant_name, instance, "save", reason="SaveFailed") as client:
+            client.client_pause(_WRITE_PAUSE_MILLISECONDS, all=False)
+            try:
+                _execute(client, "SAVE")
+            except redis.exceptions.ResponseError:
+                with contextlib.suppress(redis.exceptions.RedisError):
+                    client.client_unpause()
+                raise
+
+    def save_in_background(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Start a background save and return when that very save has succeeded."""
+        self._finish_background_work(tenant_name, instance, "rdb_bgsave_in_progress")
+        with self._order(tenant_name, instance, "save", reason="SaveFailed") as client:
+            client.bgsave()
+        info = self._finish_background_work(tenant_name, instance, "rdb_bgsave_in_progress")
+        if info.get("rdb_last_bgsave_status") != "ok":
+            raise StalledError(
+                f"cannot save the data of {tenant_name}: its background save failed",
+                reason="SaveFailed",
+            )
+
+    def wait_for_rewrite(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Return when the append-only file holds everything."""
+        info = self._finish_background_work(
+            tenant_name, instance, "aof_rewrite_in_progress", "aof_rewrite_scheduled"
+        )
+        if info.get("aof_last_bgrewrite_status") != "ok" or not info.get("aof_enabled"):
+            raise StalledError(
+                f"cannot write the append-only file of {tenant_name}: its rewrite failed",
+                reason="RewriteFailed",
+            )
+
+    def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Ask the allocator to return freed pages."""
+        with self._order(tenant_name, instance, "purge memory", reason="OrderRefused") as client:
+            client.memory_purge()
+
+    def set_directives(
+        self, tenant_name: TenantName, *, instance: int, directives: tuple[tuple[str, str], ...]
+    ) -> None:
+        """Set all *directives* in one call."""
+        words = [word for pair in directives for word in pair]
+        what = f"set {', '.join(name for name, _ in directives)}"
+        with self._order(tenant_name, instance, what, reason="DirectiveRefused") as client:
+            _execute(client, "CONFIG SET", *words)
+
+    def set_user(self, tenant_name: TenantName, *, instance: int, user: AclUser) -> None:
+        """Replace everything about one user in one call."""
+        passwords = self._hashes(tenant_name, user.name, user.passwords)
+        rules = user.rules(tuple(f"#{sha256}" for sha256 in passwords))
+        what = f"set user {user.name}"
+        with self._order(tenant_name, instance, what, reason="UserRefused") as client:
+            _execute(client, "ACL SETUSER", user.name, "reset", *rules)
+
+    def delete_user(self, tenant_name: TenantName, *, instance: int, user: str) -> None:
+        """Remove one user."""
+        what = f"delete user {user}"
+        with self._order(tenant_name, instance, what, reason="UserRefused") as client:
+            client.acl_deluser(user)
+
+    # The rest ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _order(
+        self, tenant_name: TenantName, instance: int, what: str, *, reason: str
+    ) -> Iterator[redis.Redis]:
+        """Give a connection for one order; a refusal is final, a broken connection is not."""
+        try:
+            yield self._connections.get(tenant_name, instance)
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+            self._connections.drop(tenant_name, instance)
+            raise UnavailableError(f"cannot {what} of {tenant_name}: {_why(error)}") from error
+        except redis.exceptions.RedisError as error:
+            raise StalledError(
+                f"cannot {what} of {tenant_name}: {_why(error)}", reason=reason
+            ) from error
+
+    def _finish_background_work(
+        self, tenant_name: TenantName, instance: int, *flags: str
+    ) -> Reply:
+        for _ in self._pauses(timedelta(minutes=10)):
+            with self._order(tenant_name, instance, "ask", reason="OrderRefused") as client:
+                info: Reply = client.info("persistence")
+            if not any(info.get(flag) for flag in flags):
+                return info
+        raise WaitingError(f"{tenant_name} is still writing its data")
+
+    def _pauses(self, patience: timedelta) -> Iterator[None]:
+        """Yield at once and then after growing pauses, until *patience* ends or we stop."""
+        pause, end = _FIRST_PAUSE, self._monotonic() + patience.total_seconds()
+        while True:
+            yield
+            if self._monotonic() >= end or self._stopping.wait(pause):
+                return
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _execute(client: redis.Redis, *words: str) -> None:
+    client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+
+
+def _why(error: Exception) -> str:
+    """Return an error in a few words, without the addresses and paths of descriptors."""
+    if isinstance(error, FileNotFoundError):
+        return "its management socket is missing"
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        return "it refuses the daemon's password"
+    text = " ".join(str(error).split())
+    if "/proc/self/fd" in text:
+        return "its management socket does not answer"
+    return text or type(error).__name__

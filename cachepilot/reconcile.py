@@ -1,0 +1,241 @@
+"""One visit to one tenant: read, look, plan, act, and always say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from cachepilot.apply.executor import perform, perform_all
+from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
+from cachepilot.apply.ports import Writers
+from cachepilot.errors import CachePilotError
+from cachepilot.observe.collect import Questions, collect
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.ports import Readers
+from cachepilot.observe.snapshot import Snapshot, Unknown
+from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument
+from cachepilot.plan.planner import plan_tenant
+from cachepilot.plan.server_config import managed_directives
+from cachepilot.spec.document import State, TenantName
+from cachepilot.spec.parse import parse_json
+from cachepilot.spec.ports import SpecSource
+from cachepilot.spec.reading import Presence, Reading
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+from cachepilot.status.conditions import TenantStatus
+from cachepilot.status.ports import StatusStore
+from cachepilot.status.summarize import Visit, summarize
+
+# A plan ends where only a fresh look can tell what is next; three looks finish every change.
+# More would hide a plan that undoes itself.
+_ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything that a visit touches."""
+
+    source: SpecSource
+    readers: Readers
+    writers: Writers
+    status: StatusStore
+    utc_now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all visits until the settings change."""
+
+    rules: Rules
+    settings_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue:
+    """When to look again.
+
+    Attributes:
+        after: A pause chosen by what we wait for; None means at the next resync.
+        failed: Whether pauses should grow.
+    """
+
+    after: timedelta | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitResult:
+    """What the loop learns from a visit."""
+
+    status: TenantStatus
+    requeue: Requeue
+    outcomes: tuple[Outcome, ...]
+    seen_at: datetime
+
+
+def reconcile(
+    name: TenantName,
+    world: World,
+    terms: Terms,
+    *,
+    before: Callable[[Action], None] = lambda _action: None,
+) -> VisitResult:
+    """Visit one tenant once; status is published whatever happens.
+
+    Args:
+        name: Whom to visit.
+        world: What to touch.
+        terms: The settings of the host.
+        before: Told of each action before it is performed.
+    """
+    started = world.utc_now()
+    reading = world.source.read(name)
+    previous = world.status.read(name)
+    visit, outcomes = _visit(name, reading, world, terms, before)
+    status = summarize(
+        visit,
+        previous,
+        rules=terms.rules,
+        settings_digest=terms.settings_digest,
+        now=world.utc_now(),
+    )
+    world.status.publish(status)
+    return VisitResult(
+        status=status,
+        requeue=next_visit(visit),
+        outcomes=outcomes,
+        seen_at=visit.seen.at if visit.seen else started,
+    )
+
+
+def next_visit(visit: Visit) -> Requeue:
+    """Translate how a visit ended into the queue's language."""
+    last = visit.outcomes[-1] if visit.outcomes else None
+    match last:
+        case Waiting(retry_after=pause):
+            return Requeue(after=pause)
+        case Failed():
+            return Requeue(failed=True)
+        case Stalled() | Done() | None:
+            unfinished = bool(visit.plan.actions) or bool(visit.trouble)
+            unsure = visit.seen is not None and isinstance(visit.seen.containers, Unknown)
+            return Requeue(failed=unfinished or unsure or not _is_settled(visit))
+        case _:
+            assert_never(last)
+
+
+def _is_settled(visit: Visit) -> bool:
+    """Return whether only a person or an event could change anything."""
+    spec, seen = visit.spec, visit.seen
+    if spec is None or seen is None or not spec.serves or spec.paused:
+        return True
+    answers = seen.server is not None and not hasattr(seen.server, "why")
+    return visit.plan.blocked is None and answers and not any(e.problem for e in seen.endpoints)
+
+
+def _visit(
+    name: TenantName,
+    reading: Reading,
+    world: World,
+    terms: Terms,
+    before: Callable[[Action], None],
+) -> tuple[Visit, tuple[Outcome, ...]]:
+    blank = Visit(
+        tenant_name=name,
+        reading=reading,
+        spec=reading.spec,
+        memory=Memory(),
+        seen=None,
+        plan=Plan(),
+        outcomes=(),
+    )
+    try:
+        memory = world.readers.memory.recall(name)
+        spec = _spec_in_force(reading, memory, terms.rules, world.utc_now())
+        blank = replace(blank, memory=memory, spec=spec)
+        if spec is None:
+            return blank, ()
+        outcomes = _remember(reading, memory, world, before)
+        if outcomes and not isinstance(outcomes[-1], Done):
+            return replace(blank, outcomes=outcomes), outcomes
+        return _converge(blank, spec, world, terms, before, outcomes)
+    except CachePilotError as error:
+        reason = getattr(error, "reason", "")
+        plan = Plan(blocked=Blocked(reason=reason, message=str(error))) if reason else Plan()
+        return replace(blank, trouble=str(error), plan=plan), ()
+
+
+def _converge(
+    visit: Visit,
+    spec: TenantSpec,
+    world: World,
+    terms: Terms,
+    before: Callable[[Action], None],
+    done: tuple[Outcome, ...],
+) -> tuple[Visit, tuple[Outcome, ...]]:
+    """Look, plan and act until nothing is left, an action is not Done, or rounds run out."""
+    outcomes: tuple[Outcome, ...] = ()
+    for last_round in (*[False] * (_ROUNDS - 1), True):
+        seen = _look(visit.tenant_name, spec, world)
+        plan = plan_tenant(spec, seen, terms.rules, seen.at)
+        visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
+        ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
+        if last_round or ended or not plan.actions:
+            break
+        outcomes = perform_all(plan, world.writers, now=world.utc_now(), before=before)
+        done += outcomes
+    return visit, done
+
+
+def _look(name: TenantName, spec: TenantSpec, world: World) -> Snapshot:
+    questions = Questions(
+        image=spec.image,
+        bind=spec.bind,
+        password_file=spec.password_file,
+        directives=managed_directives(spec),
+    )
+    return collect(name, questions, world.readers, now=world.utc_now())
+
+
+def _remember(
+    reading: Reading, memory: Memory, world: World, before: Callable[[Action], None]
+) -> tuple[Outcome, ...]:
+    """Keep a new valid document before anything is done because of it."""
+    if reading.spec is None or (
+        reading.digest == memory.document_digest and reading.source == memory.source
+    ):
+        return ()
+    changed = reading.digest != memory.document_digest
+    action = RememberDocument(
+        tenant_name=reading.tenant_name,
+        cause="the document changed" if changed else "the document moved",
+        generation=memory.generation + (1 if changed else 0),
+        digest=reading.digest,
+        source=reading.source,
+        document=reading.json,
+    )
+    before(action)
+    return (perform(action, world.writers, now=world.utc_now()),)
+
+
+def _spec_in_force(
+    reading: Reading, memory: Memory, rules: Rules, now: datetime
+) -> TenantSpec | None:
+    """Return the newest valid spec, else the last good one; a vanished file ends serving late.
+
+    Raises:
+        StalledError: The last good document no longer fits the settings.
+    """
+    if reading.spec is not None:
+        return reading.spec
+    if not memory.document:
+        return None
+    parsed = parse_json(memory.document, rules, file=memory.source or "record.json")
+    if isinstance(parsed, tuple):
+        return None
+    gone_since = reading.absent_since if reading.presence is Presence.ABSENT else None
+    if gone_since is not None and now - gone_since >= rules.removalGrace:
+        return replace(parsed.spec, state=State.DELETED)
+    return parsed.spec

@@ -1,0 +1,187 @@
+"""What can be said about a tenant, each True only because the world was asked and agreed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cachepilot.observe.snapshot import (
+    Liveness,
+    Role,
+    SeenContainer,
+    SeenServer,
+    Snapshot,
+    Unknown,
+    Unreachable,
+)
+from cachepilot.plan.drift import shape_drift
+from cachepilot.plan.live import resources_cause, shrink_fits
+from cachepilot.plan.persistence import mode_in_force
+from cachepilot.plan.server_config import differences, wanted_directives
+from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
+from cachepilot.plan.users import strangers, user_differences, wanted_users
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+from cachepilot.status.conditions import ConditionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A condition before anybody knows since when it holds."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+
+    @classmethod
+    def true(cls, reason: str, message: str) -> Fact:
+        """Say that something holds."""
+        return cls(ConditionStatus.TRUE, reason, message)
+
+    @classmethod
+    def false(cls, reason: str, message: str) -> Fact:
+        """Say that something does not hold."""
+        return cls(ConditionStatus.FALSE, reason, message)
+
+    @classmethod
+    def unknown(cls, reason: str, message: str) -> Fact:
+        """Say that we could not find out."""
+        return cls(ConditionStatus.UNKNOWN, reason, message)
+
+
+def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
+    """Say whether the one right container runs with the right limits."""
+    if isinstance(seen.containers, Unknown):
+        return Fact.unknown("EngineUnavailable", seen.containers.why)
+    container = seen.container(Role.SERVER)
+    if not spec.serves:
+        if container is None or container.liveness in (Liveness.EXITED, Liveness.CREATED):
+            return Fact.true("NotRunning", "nothing runs, as the spec says")
+        return Fact.false("StillRunning", "the container still runs")
+    if container is None:
+        return Fact.false("NoContainer", "there is no container")
+    if container.liveness is not Liveness.RUNNING:
+        words = container.error or container.last_words
+        more = f"; its last words: {words}" if words else ""
+        killed = " after it ran out of memory" if container.oom_killed else ""
+        message = f"the container is {container.liveness}{killed}{more}"
+        return Fact.false(f"Container{container.liveness.capitalize()}", message)
+    if seen.memory.reservation is None:
+        return Fact.false("NothingReserved", "it has no ports yet")
+    workload = wanted_workload(spec, seen.memory.reservation, instance=seen.memory.instance)
+    if cause := shape_drift(workload.shape, container.shape):
+        return Fact.false("Drifted", f"the container must be replaced: {cause}")
+    wanted = wanted_resources(spec)
+    if container.resources != wanted:
+        if _shrink_deferred(spec, seen, container, rules):
+            message = "the memory limit shrinks as soon as freed pages allow it"
+            return Fact.true("LimitShrinkDeferred", message)
+        return Fact.false("Drifted", resources_cause(container.resources, wanted))
+    return Fact.true("Running", "the container runs as it should")
+
+
+def server_reachable(seen: Snapshot) -> Fact:
+    """Say whether the server answered over its management socket and has its data."""
+    match seen.server:
+        case None:
+            return Fact.false("NotRunning", "there is no running server to ask")
+        case Unreachable(why=why, saturated=True):
+            return Fact.true("Saturated", f"it answers, but it is full: {why}")
+        case Unreachable(why=why):
+            return Fact.false("NoAnswer", why)
+        case SeenServer(loading=True):
+            return Fact.false("Loading", "it is loading its data")
+        case SeenServer(engine=engine, version=version):
+            wanted = engine_of(_image(seen))
+            if engine is not wanted:
+                message = f"the image should run {wanted}, but {engine} {version} answers"
+                return Fact.false("EngineMismatch", message)
+            return Fact.true("Answering", f"{engine} {version} answers")
+
+
+def config_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
+    """Say whether every directive was read back as the spec wants it."""
+    if not isinstance(seen.server, SeenServer) or seen.server.loading:
+        return Fact.unknown("NoAnswer", "the server could not be asked")
+    wanted = wanted_directives(
+        spec, certificate=seen.memory.certificate, persistence=mode_in_force(spec, seen)
+    )
+    found = differences(wanted, seen.server)
+    if found:
+        parts = (f"{name} is {_shown(live)}, wanted {_shown(want)}" for name, want, live in found)
+        return Fact.false("Differs", "; ".join(parts))
+    if mode_in_force(spec, seen) is not spec.persistence:
+        message = f"persistence is still {mode_in_force(spec, seen)}, wanted {spec.persistence}"
+        return Fact.false("PersistenceChanging", message)
+    return Fact.true("ReadBack", f"{len(wanted)} directives were read back as wanted")
+
+
+def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
+    """Say whether the server knows exactly our users with their newest passwords."""
+    if not isinstance(seen.server, SeenServer) or seen.server.loading:
+        return Fact.unknown("NoAnswer", "the server could not be asked")
+    wanted = wanted_users(spec, seen.memory)
+    parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, seen.server)]
+    parts += [f"user {name} is not ours" for name in strangers(wanted, seen.server)]
+    if parts:
+        return Fact.false("Differs", "; ".join(parts))
+    return Fact.true("ReadBack", f"{len(wanted)} users were read back as wanted")
+
+
+def certificate_served(spec: TenantSpec, seen: Snapshot) -> Fact:
+    """Say whether a handshake met the newest leaf on every encrypted port."""
+    leaf = seen.certificate
+    if leaf is None:
+        return Fact.false("NotIssued", "there is no certificate")
+    if leaf.problem:
+        return Fact.false("Unusable", leaf.problem)
+    if leaf.names != spec.names:
+        return Fact.false("NamesDiffer", "it does not hold the names that clients dial")
+    met = [at for at in seen.endpoints if at.listener == "tls"]
+    if not met:
+        return Fact.unknown("NotProbed", "no encrypted port could be dialled")
+    for endpoint in met:
+        where = f"{endpoint.address}:{endpoint.port}"
+        if endpoint.problem and not endpoint.fingerprint:
+            return Fact.false("HandshakeFailed", f"{where}: {endpoint.problem}")
+        if endpoint.fingerprint != leaf.fingerprint:
+            return Fact.false("OtherServed", f"{where} serves another certificate")
+    return Fact.true("Served", f"served until {leaf.not_after:%Y-%m-%d}, proven by handshake")
+
+
+def endpoints_reachable(spec: TenantSpec, seen: Snapshot) -> Fact:
+    """Say whether a client got in at every address, with the documented password."""
+    if seen.server is None:
+        return Fact.false("NotRunning", "nothing listens")
+    failed = [
+        f"{at.listener} {at.address}:{at.port}: {at.problem}"
+        for at in seen.endpoints
+        if at.problem
+    ]
+    if failed:
+        return Fact.false("NoEntry", "; ".join(failed))
+    listeners = {at.listener for at in seen.endpoints}
+    expected = {
+        name
+        for name, is_open in (("tls", spec.access.has_tls), ("plain", spec.access.has_plain))
+        if is_open
+    }
+    if listeners != expected:
+        return Fact.false("WrongListeners", f"open are: {', '.join(sorted(listeners)) or 'none'}")
+    return Fact.true("LoggedIn", f"a login succeeded at {len(seen.endpoints)} addresses")
+
+
+def _shrink_deferred(
+    spec: TenantSpec, seen: Snapshot, container: SeenContainer, rules: Rules
+) -> bool:
+    shrinks = container.resources.memory > spec.memory_limit
+    server = seen.server
+    return shrinks and isinstance(server, SeenServer) and not shrink_fits(spec, server, rules)
+
+
+def _image(seen: Snapshot) -> str:
+    container = seen.container(Role.SERVER)
+    return container.shape.image if container else ""
+
+
+def _shown(value: str | None) -> str:
+    return "unknown to it" if value is None else f'"{value}"'

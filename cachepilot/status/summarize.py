@@ -1,0 +1,251 @@
+"""Turn one visit into what its owner reads; the only place that computes conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot import Role, Snapshot
+from cachepilot.plan.actions import Plan, describe
+from cachepilot.spec.document import State, TenantName
+from cachepilot.spec.reading import Presence, Reading
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.status.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Endpoint,
+    TenantStatus,
+)
+from cachepilot.status.facts import (
+    Fact,
+    certificate_served,
+    config_applied,
+    container_current,
+    credentials_applied,
+    endpoints_reachable,
+    server_reachable,
+)
+
+# Ready means that clients are served as the spec says, each proven by asking.
+_SERVING = (
+    ConditionType.CONTAINER_CURRENT,
+    ConditionType.SERVER_REACHABLE,
+    ConditionType.CONFIG_APPLIED,
+    ConditionType.CREDENTIALS_APPLIED,
+    ConditionType.CERTIFICATE_SERVED,
+    ConditionType.ENDPOINTS_REACHABLE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Everything that one visit came to know.
+
+    Attributes:
+        spec: What is in force: the newest valid document, or the last good one.
+        seen: The last snapshot of the visit; None when we could not look at all.
+        plan: What the last snapshot still asks for.
+        outcomes: How the last actions ended.
+        trouble: Why the visit ended early, in a sentence, or empty.
+    """
+
+    tenant_name: TenantName
+    reading: Reading
+    spec: TenantSpec | None
+    memory: Memory
+    seen: Snapshot | None
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    trouble: str = ""
+
+
+def summarize(
+    visit: Visit,
+    previous: TenantStatus | None,
+    *,
+    rules: Rules,
+    settings_digest: str,
+    now: datetime,
+) -> TenantStatus:
+    """Return the status of a tenant after a visit."""
+    facts = _list_facts(visit, rules)
+    facts[ConditionType.READY] = _ready(visit, facts)
+    facts |= _progress(visit)
+    conditions = tuple(
+        _date(condition_type, facts[condition_type], previous, now)
+        for condition_type in ConditionType
+        if condition_type in facts
+    )
+    document = visit.reading.document
+    held = visit.memory
+    return TenantStatus(
+        tenant_name=visit.tenant_name,
+        word=_word(visit, facts),
+        generation=held.generation,
+        observed_generation=held.generation if visit.seen else _observed(previous),
+        observed_digest=held.document_digest if visit.seen else _digest(previous),
+        settings_digest=settings_digest,
+        observed_at=now,
+        source=visit.reading.source or held.source,
+        labels=_pairs(document.metadata.labels if document else None, previous, "labels"),
+        annotations=_pairs(
+            document.metadata.annotations if document else None, previous, "annotations"
+        ),
+        spec=visit.spec,
+        conditions=conditions,
+        endpoints=_endpoints(visit),
+        problems=tuple(str(problem) for problem in visit.reading.problems),
+        plan=tuple(describe(action) for action in visit.plan.actions),
+        snapshot=visit.seen,
+    )
+
+
+def _list_facts(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
+    facts = {ConditionType.SPEC_VALID: _spec_valid(visit.reading)}
+    spec, seen = visit.spec, visit.seen
+    if spec is None:
+        return facts
+    if seen is None:
+        return facts | {
+            kind: Fact.unknown("NotObserved", visit.trouble or "nobody could look")
+            for kind in _SERVING
+        }
+    facts[ConditionType.CONTAINER_CURRENT] = container_current(spec, seen, rules)
+    if not spec.serves:
+        return facts
+    facts[ConditionType.SERVER_REACHABLE] = server_reachable(seen)
+    facts[ConditionType.CONFIG_APPLIED] = config_applied(spec, seen)
+    facts[ConditionType.CREDENTIALS_APPLIED] = credentials_applied(spec, seen)
+    if spec.access.has_tls:
+        facts[ConditionType.CERTIFICATE_SERVED] = certificate_served(spec, seen)
+    facts[ConditionType.ENDPOINTS_REACHABLE] = endpoints_reachable(spec, seen)
+    return facts
+
+
+def _spec_valid(reading: Reading) -> Fact:
+    if reading.problems:
+        more = f" (and {len(reading.problems) - 1} more)" if len(reading.problems) > 1 else ""
+        return Fact.false("Invalid", f"{reading.problems[0]}{more}")
+    if reading.presence is Presence.ABSENT:
+        return Fact.false("Missing", "no file in tenants.d holds this tenant any more")
+    if reading.presence is Presence.UNKNOWN:
+        return Fact.unknown("FolderUnreadable", "the folder of tenants could not be listed")
+    return Fact.true("Valid", f"{reading.source} is valid")
+
+
+def _ready(visit: Visit, facts: dict[ConditionType, Fact]) -> Fact:
+    spec = visit.spec
+    if spec is None:
+        return Fact.false("NoValidSpec", "no valid document was ever seen")
+    if spec.state is State.DELETED:
+        return Fact.false("Deleted", "serving has ended; the data stays")
+    if spec.state is State.STOPPED:
+        return Fact.false("Stopped", "the spec says stopped")
+    missing = [(kind, facts[kind]) for kind in _SERVING if kind in facts]
+    for kind, fact in missing:
+        if fact.status is ConditionStatus.FALSE:
+            return Fact.false(fact.reason, f"{kind}: {fact.message}")
+    for kind, fact in missing:
+        if fact.status is ConditionStatus.UNKNOWN:
+            return Fact.unknown(fact.reason, f"{kind}: {fact.message}")
+    return Fact.true("Serving", "clients are served as the spec says")
+
+
+def _progress(visit: Visit) -> dict[ConditionType, Fact]:
+    """Return Reconciling and Stalled, which are only listed while they are true."""
+    last = visit.outcomes[-1] if visit.outcomes else None
+    if visit.reading.problems:
+        message = f"the newest text cannot be used: {visit.reading.problems[0]}"
+        return {ConditionType.STALLED: Fact.true("SpecInvalid", message)}
+    if isinstance(last, Stalled):
+        return {ConditionType.STALLED: Fact.true(last.reason, last.message)}
+    if visit.plan.blocked:
+        blocked = visit.plan.blocked
+        return {ConditionType.STALLED: Fact.true(blocked.reason, blocked.message)}
+    if isinstance(last, Failed):
+        return {ConditionType.RECONCILING: Fact.true("Retrying", last.message)}
+    if isinstance(last, Waiting):
+        return {ConditionType.RECONCILING: Fact.true("Waiting", last.message)}
+    if visit.trouble:
+        return {ConditionType.RECONCILING: Fact.true("Retrying", visit.trouble)}
+    if visit.plan.actions and not isinstance(last, Done):
+        return {ConditionType.RECONCILING: Fact.true("Progressing", "changes are under way")}
+    return {}
+
+
+def _word(visit: Visit, facts: dict[ConditionType, Fact]) -> str:
+    """Return the one word of ``get tenants``: what an operator must know first."""
+    spec = visit.spec
+    if visit.reading.problems or spec is None:
+        return "Invalid"
+    if spec.paused:
+        return "Paused"
+    stalled = ConditionType.STALLED in facts
+    container = visit.seen.container(Role.SERVER) if visit.seen else None
+    if not spec.serves:
+        done = visit.seen is not None and not visit.plan.actions
+        ended = "Deleted" if spec.state is State.DELETED else "Stopped"
+        return ended if done else "Stalled" if stalled else "Stopping"
+    ready = facts[ConditionType.READY].status
+    if stalled:
+        return "Stalled"
+    if ready is ConditionStatus.TRUE:
+        return "Ready"
+    if visit.memory.data_ready is False or container is None:
+        return "Starting"
+    if ConditionType.RECONCILING in facts:
+        return "Progressing"
+    return "NotReady" if ready is ConditionStatus.FALSE else "Unknown"
+
+
+def _date(
+    condition_type: ConditionType, fact: Fact, previous: TenantStatus | None, now: datetime
+) -> Condition:
+    before = previous.condition(condition_type) if previous else None
+    same = before is not None and before.status is fact.status
+    return Condition(
+        type=condition_type,
+        status=fact.status,
+        reason=fact.reason,
+        message=fact.message,
+        last_transition_time=before.last_transition_time if before and same else now,
+    )
+
+
+def _endpoints(visit: Visit) -> tuple[Endpoint, ...]:
+    """Return where clients connect: by name where the host has names, else by address."""
+    spec, held = visit.spec, visit.memory.reservation
+    if spec is None or held is None or spec.state is State.DELETED:
+        return ()
+    ports = [("tls", held.tls_port)] if spec.access.has_tls else []
+    ports += [("plain", held.plain_port)] if spec.access.has_plain else []
+    hosts = [address for address in spec.bind if not is_wildcard(address)]
+    hosts = hosts or [name for name in spec.names if name != "localhost"][:1] or ["127.0.0.1"]
+    return tuple(
+        Endpoint(listener=listener, host=host, port=port)
+        for listener, port in ports
+        if port is not None
+        for host in hosts
+    )
+
+
+def _pairs(
+    found: dict[str, str] | None, previous: TenantStatus | None, which: str
+) -> tuple[tuple[str, str], ...]:
+    if found is not None:
+        return tuple(sorted(found.items()))
+    if previous is None:
+        return ()
+    return previous.labels if which == "labels" else previous.annotations
+
+
+def _observed(previous: TenantStatus | None) -> int:
+    return previous.observed_generation if previous else 0
+
+
+def _digest(previous: TenantStatus | None) -> str:
+    return previous.observed_digest if previous else ""
