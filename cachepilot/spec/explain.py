@@ -127,14 +127,16 @@ def _fault(
     if kind == "extra_forbidden":
         return _unknown_key(path, tree, model)
     value: Value = str(path[-1]) if at_key else tree.find(path)
-    hint = ""
-    if kind in _EXPECTED:
-        expected = f"expected {_EXPECTED[kind](context)}"
-        hint = _hint(kind, value, context)
-    else:
-        expected = detail["msg"]
+    if kind not in _EXPECTED:
+        # Our own validators say it themselves; one for a whole mapping speaks of its keys.
+        whole = isinstance(value, dict)
+        message = detail["msg"] if whole else f"{detail['msg']}; got {got(value, path)}"
+        return Fault(path=path, message=message, at_key=at_key)
     return Fault(
-        path=path, message=f"{expected}; got {got(value, path)}", hint=hint, at_key=at_key
+        path=path,
+        message=f"expected {_EXPECTED[kind](context)}; got {got(value, path)}",
+        hint=_hint(kind, value, context),
+        at_key=at_key,
     )
 
 

@@ -1,0 +1,64 @@
+"""Reads small files that anybody may have put there, without ever waiting for one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+class UnusableFileError(Exception):
+    """What is there cannot be read as a small regular file; the text says why."""
+
+
+def read_regular_file(path: Path, *, most: int) -> tuple[bytes, os.stat_result]:
+    """Return the content of *path*, following links, with the status it had when it was opened.
+
+    Raises:
+        FileNotFoundError: Nothing is there, not even a link.
+        UnusableFileError: It is not a readable regular file of at most *most* bytes.
+    """
+    try:
+        # A look before opening: merely opening some devices has effects.
+        _refuse(path.stat(), most)
+        # Not waiting, in case the file became a pipe since.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with os.fdopen(number, "rb") as file:
+            status = os.fstat(number)
+            _refuse(status, most)
+            data = file.read(most + 1)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            raise
+        raise UnusableFileError(_reason(error, path)) from error
+    if len(data) > most:
+        raise UnusableFileError(_too_large(len(data), most))
+    return data, status
+
+
+def _refuse(status: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableFileError(f"cannot be read: it is {_kind(status.st_mode)}, not a file")
+    if status.st_size > most:
+        raise UnusableFileError(_too_large(status.st_size, most))
+
+
+def _too_large(size: int, most: int) -> str:
+    return f"is larger than {most // 1024} KiB ({size} bytes or more)"
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
+
+
+def _reason(error: OSError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"cannot be read: the link leads to nothing ({path.readlink()})"
+    return f"cannot be read: {os.strerror(error.errno or 0).lower()}"

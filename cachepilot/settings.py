@@ -1,0 +1,184 @@
+"""The daemon's settings file: the rules for all tenants, and how the daemon itself works.
+
+Everything has a default, so that a host without the file works; an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
+from cachepilot.adapters.yaml_reader import MAX_BYTES, read_documents
+from cachepilot.errors import SettingsError
+from cachepilot.spec.digest import canonical_json, fingerprint
+from cachepilot.spec.directives import SpecModel
+from cachepilot.spec.document import Address, TenantDocument
+from cachepilot.spec.parse import problems_of, validate
+from cachepilot.spec.problem import Problem
+from cachepilot.spec.quantities import Duration, duration_to_text
+from cachepilot.spec.resolve import resolve
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.tree import Fault, Tree
+
+SOCKET_PATTERN = r"^(unix://)?/.+$|^tcp://[^/]+:[0-9]+$"
+
+_SILENT = TenantDocument.model_validate(
+    {"apiVersion": "cachepilot/v1", "kind": "Tenant", "metadata": {"name": "tenant"}}
+)
+
+
+def _socket(text: str) -> str:
+    if not re.fullmatch(SOCKET_PATTERN, text):
+        raise PydanticCustomError(
+            "socket", "expected the path of a socket, unix:///path or tcp://host:port"
+        )
+    return f"unix://{text}" if text.startswith("/") else text
+
+
+def _between(least: timedelta, most: timedelta) -> Callable[[timedelta], timedelta]:
+    def check(span: timedelta) -> timedelta:
+        if least <= span <= most:
+            return span
+        raise PydanticCustomError(
+            "duration_range",
+            "expected {least} to {most}",
+            {"least": duration_to_text(least), "most": duration_to_text(most)},
+        )
+
+    return check
+
+
+_Wait = Annotated[Duration, AfterValidator(_between(timedelta(seconds=1), timedelta(hours=1)))]
+_Resync = Annotated[Duration, AfterValidator(_between(timedelta(seconds=5), timedelta(days=1)))]
+_Socket = Annotated[
+    str, AfterValidator(_socket), WithJsonSchema({"type": "string", "pattern": SOCKET_PATTERN})
+]
+
+
+class DockerSettings(SpecModel):
+    """Which Docker Engine runs the tenants."""
+
+    socket: _Socket = Field(
+        "unix:///var/run/docker.sock",
+        description="Path of the engine's socket, or unix:///path, or tcp://host:port.",
+    )
+    timeout: _Wait = Field(
+        timedelta(seconds=60), description="How long one call to the engine may take."
+    )
+
+
+class DaemonSettings(SpecModel):
+    """How the daemon works."""
+
+    workers: int = Field(4, ge=1, le=64, description="Tenants that are visited at the same time.")
+    resync: _Resync = Field(
+        timedelta(minutes=5),
+        description="How often everything is looked at again, even if nothing seems to have "
+        "happened.",
+    )
+    debounceMilliseconds: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="How long the folder of tenants must be quiet before it is read.",
+    )
+    watchdog: _Wait = Field(
+        timedelta(seconds=30),
+        description="How long the daemon's loop may be silent before it counts as stuck.",
+    )
+
+
+class ListenSettings(SpecModel):
+    """Where metrics and health are served."""
+
+    address: Address = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9621, ge=0, le=65_535, description="Port to listen on; 0 is off.")
+
+
+class Settings(Rules):
+    """Everything in cachepilot.yaml."""
+
+    apiVersion: Literal["cachepilot/v1"] = Field(
+        "cachepilot/v1", description="Version of this format."
+    )
+    kind: Literal["Settings"] = Field("Settings", description="Kind of document.")
+    docker: DockerSettings = Field(
+        default_factory=DockerSettings, description="The Docker Engine."
+    )
+    daemon: DaemonSettings = Field(default_factory=DaemonSettings, description="The daemon.")
+    listen: ListenSettings = Field(
+        default_factory=ListenSettings, description="Metrics and health."
+    )
+
+    def rules(self) -> Rules:
+        """Return the part that deciding about tenants needs."""
+        return Rules.model_construct(**{name: getattr(self, name) for name in Rules.model_fields})
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of all settings in force, defaults included."""
+        return fingerprint(canonical_json(json.loads(self.model_dump_json())))
+
+
+def load_settings(path: Path) -> Settings:
+    """Return the settings in *path*; all defaults if there is no such file.
+
+    Raises:
+        SettingsError: They cannot be used; the text tells every problem on a line of its own.
+    """
+    found = check_settings(path)
+    if isinstance(found, Settings):
+        return found
+    raise SettingsError("\n".join(str(problem) for problem in found))
+
+
+def check_settings(path: Path) -> Settings | tuple[Problem, ...]:
+    """Return the settings in *path*, or everything that is wrong with them."""
+    file = str(path)
+    try:
+        data, _ = read_regular_file(path, most=MAX_BYTES)
+    except FileNotFoundError:
+        return Settings()
+    except UnusableFileError as error:
+        return (Problem(file=file, message=str(error)),)
+    documents = read_documents(data, file)
+    if documents.problems:
+        return documents.problems
+    if len(documents.trees) > 1:
+        place = documents.trees[1].start
+        message = "expected one document; a second one begins here"
+        return (Problem(file=file, line=place.line, column=place.column, message=message),)
+    return _check(documents.trees[0]) if documents.trees else Settings()
+
+
+def _check(tree: Tree) -> Settings | tuple[Problem, ...]:
+    if tree.value is None and not tree.faults:
+        return Settings()
+    settings, refused = validate(tree, Settings)
+    faults = (*tree.faults, *refused)
+    if settings is None or faults:
+        return problems_of(tree, faults)
+    return problems_of(tree, _default_faults(settings)) or settings
+
+
+def _default_faults(settings: Settings) -> tuple[Fault, ...]:
+    """Return why a tenant that says nothing could not exist: its defaults break the limits."""
+    spec = resolve(_SILENT, settings.rules())
+    if isinstance(spec, TenantSpec):
+        return ()
+    # Whether a name for certificates is missing is up to each tenant.
+    faults = (fault for fault in spec if fault.path[-1] != "extraNames")
+    return tuple(
+        replace(fault, path=("defaults", *fault.path[1:]), hint="set it to what the limits allow")
+        for fault in faults
+    )
