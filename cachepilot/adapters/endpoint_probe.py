@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cachepilot.adapters.secret import Secret
+from cachepilot.errors import UnavailableError
 from cachepilot.observe.snapshot import Published, SeenEndpoint
 from cachepilot.plan.shape import TLS_PORT
 from cachepilot.spec.document import TenantName
@@ -33,7 +34,7 @@ class EndpointProbe:
         password: The documented password of a tenant's customer.
     """
 
-    def __init__(self, *, ca_file: Path, password: Callable[[TenantName], Secret | None]) -> None:
+    def __init__(self, *, ca_file: Path, password: Callable[[TenantName], Secret]) -> None:
         self._ca_file = ca_file
         self._password = password
         self._lock = threading.Lock()
@@ -44,7 +45,10 @@ class EndpointProbe:
     ) -> tuple[SeenEndpoint, ...]:
         """Return what a client meets at each published address."""
         del now  # certificates are judged by the clock of the machine, as clients do
-        password = self._password(tenant_name)
+        try:
+            password = self._password(tenant_name)
+        except UnavailableError:
+            password = None
         return tuple(self._meet(listener, password) for listener in published)
 
     def _meet(self, listener: Published, password: Secret | None) -> SeenEndpoint:

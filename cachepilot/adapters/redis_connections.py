@@ -31,7 +31,7 @@ class ManagementConnections:
         self,
         *,
         run_folder: Callable[[TenantName, int], Path],
-        password: Callable[[TenantName], Secret | None],
+        password: Callable[[TenantName], Secret],
     ) -> None:
         self._run_folder = run_folder
         self._password = password
@@ -44,6 +44,7 @@ class ManagementConnections:
         Raises:
             OSError: There is no socket.
             redis.exceptions.RedisError: The server refused us.
+            UnavailableError: No password is recorded yet.
         """
         key = (tenant_name, instance)
         with self._lock:
@@ -81,7 +82,7 @@ class ManagementConnections:
             client = redis.Redis(
                 unix_socket_path=f"/proc/self/fd/{folder}/{_SOCKET}",
                 username="cachepilot",
-                password=password.reveal() if password else None,
+                password=password.reveal(),
                 single_connection_client=True,  # connects in its constructor
                 socket_timeout=_TIMEOUT,
                 retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),

@@ -84,7 +84,7 @@ class RedisManagement:
             for name in names:
                 pipeline.acl_getuser(name)
             users = dict(zip(names, pipeline.execute(), strict=True))
-        except (redis.exceptions.RedisError, OSError) as error:
+        except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(_why(error), saturated=_SATURATED in str(error))
         return self._seen(tenant_name, info, values, users)

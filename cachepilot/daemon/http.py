@@ -1,0 +1,85 @@
+"""Metrics and health over HTTP, for machines on this host."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Check = Callable[[], dict[str, str]]
+"""Returns what is wrong, by name of the check; empty means healthy."""
+
+_LANDING = b"cachepilotd\n\n/metrics  /livez  /readyz\n"
+
+
+class HttpServer:
+    """Serves until closed, in threads of its own.
+
+    Args:
+        address: Where to listen.
+        port: 0 picks a free one.
+        metrics: Renders the text exposition.
+        live: What is wrong with the loop; asks nobody outside.
+        ready: What keeps the daemon from doing its work. A broken tenant does not.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        metrics: Callable[[], bytes],
+        live: Check,
+        ready: Check,
+    ) -> None:
+        pages = {"/livez": live, "/healthz": live, "/readyz": ready}
+
+        class Pages(BaseHTTPRequestHandler):
+            server_version, sys_version = "cachepilotd", ""
+
+            def do_GET(self) -> None:
+                path, _, query = self.path.partition("?")
+                if path == "/metrics":
+                    self._send(HTTPStatus.OK, metrics(), "text/plain; version=0.0.4")
+                elif path in pages:
+                    self._check(pages[path](), verbose="verbose" in query)
+                elif path == "/":
+                    self._send(HTTPStatus.OK, _LANDING)
+                else:
+                    self._send(HTTPStatus.NOT_FOUND, b"not found\n")
+
+            def _check(self, wrong: dict[str, str], *, verbose: bool) -> None:
+                status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+                text = json.dumps(wrong) if verbose or wrong else "ok"
+                self._send(status, f"{text}\n".encode())
+
+            def _send(self, status: HTTPStatus, body: bytes, kind: str = "text/plain") -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", f"{kind}; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401 - as inherited
+                """Keep scrapes out of the log."""
+
+        self._server = ThreadingHTTPServer((address, port), Pages)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="http", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that is really used."""
+        return self._server.server_address[1]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
