@@ -1,0 +1,141 @@
+"""A data folder from inside; it belongs to the server, so nothing in it is trusted.
+
+Everything goes through the open folder and no symbolic link below it is ever followed: a server
+that was taken over could plant one to make root write, read or give away a file elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cachepilot.adapters.atomic import replace_entry
+from cachepilot.adapters.paths import MARKER
+from cachepilot.spec.document import TenantName
+
+DUMP = "dump.rdb"
+APPEND_ONLY = "appendonlydir"
+_NOT_A_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PEEK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LONGEST_MARKER = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenData:
+    """One look into a data folder.
+
+    Attributes:
+        marker: Whose data the marker says it is; empty without a marker.
+        has_foreign_entry: Whether something in it does not belong to the server's user.
+        is_empty: Whether nothing but our own marker is in it.
+    """
+
+    marker: str
+    has_dump: bool
+    has_append_only: bool
+    has_foreign_entry: bool
+    is_empty: bool
+
+
+@contextmanager
+def opened_data(path: Path) -> Iterator[int | None]:
+    """Open a data folder for the duration of a block; None when there is no real folder.
+
+    Raises:
+        OSError: It is there but cannot be opened.
+    """
+    try:
+        folder = os.open(path, _FOLDER)
+    except OSError as error:
+        if error.errno not in _NOT_A_FOLDER:
+            raise
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def look_into(folder: int, *, uid: int | None) -> SeenData:
+    """Return what an open data folder holds.
+
+    Args:
+        folder: Descriptor of the folder.
+        uid: The server's user, or None when owners do not matter.
+    """
+    names = os.listdir(folder)
+    others = [name for name in names if name != MARKER]
+    return SeenData(
+        marker=read_marker(folder),
+        has_dump=DUMP in names,
+        has_append_only=APPEND_ONLY in names,
+        has_foreign_entry=uid is not None and any(_is_foreign(folder, n, uid) for n in others),
+        is_empty=not others,
+    )
+
+
+def read_marker(folder: int) -> str:
+    """Return whose data this is, or empty when the marker is missing or no plain file."""
+    try:
+        file = os.open(MARKER, _PEEK, dir_fd=folder)
+    except OSError:
+        return ""
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return ""
+        return os.read(file, _LONGEST_MARKER).decode(errors="replace").strip()
+    finally:
+        os.close(file)
+
+
+def write_marker(folder: int, tenant_name: TenantName, *, owners: bool) -> None:
+    """Say whose data this is."""
+    owner = (0, 0) if owners else None
+    replace_entry(folder, MARKER, f"{tenant_name}\n".encode(), mode=0o444, owner=owner)
+
+
+def give_to(folder: int, uid: int) -> None:
+    """Give everything below an open folder to the server's user, links themselves included.
+
+    A file with a second name is left alone: its other name may lie outside.
+    """
+    for _, folders, files, inside in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            if name != MARKER and _is_foreign(inside, name, uid):
+                with suppress(FileNotFoundError):
+                    os.chown(name, uid, uid, dir_fd=inside, follow_symlinks=False)
+
+
+def discard_entries(folder: int, names: tuple[str, ...]) -> None:
+    """Remove entries of an open folder, whatever they are, and return once that is durable."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                shutil.rmtree(name, dir_fd=folder)
+            else:
+                os.unlink(name, dir_fd=folder)
+    os.fsync(folder)
+
+
+def list_dumps(folder: int) -> tuple[str, ...]:
+    """Return the names of the dump and of dumps that were never finished, sorted."""
+    names = os.listdir(folder)
+    unfinished = (name for name in names if name.startswith("temp-") and name.endswith(".rdb"))
+    return tuple(sorted({*unfinished, *({DUMP} & {*names})}))
+
+
+def _is_foreign(folder: int, name: str, uid: int) -> bool:
+    try:
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False  # the server removed it while we looked
+    has_another_name = stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1
+    return (seen.st_uid, seen.st_gid) != (uid, uid) and not has_another_name
