@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cachepilot.spec.document import TenantName
 from cachepilot.status.conditions import TenantStatus
+from cachepilot.status.host import HostStatus
 
 
 class StatusStore(Protocol):
@@ -21,6 +22,13 @@ class StatusStore(Protocol):
 
     def withdraw(self, tenant_name: TenantName) -> None:
         """Forget what was published about a tenant that no longer exists."""
+
+
+class HostBoard(Protocol):
+    """Publishes what does not belong to one tenant."""
+
+    def publish_host(self, status: HostStatus) -> None:
+        """Replace what is published about host and daemon."""
 
 
 class EventLog(Protocol):

@@ -1,0 +1,141 @@
+"""What the loop knows about all tenants: their newest status, and what changed between two."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
+from cachepilot.daemon.logging import Logger
+from cachepilot.observe.ports import ContainerGlance
+from cachepilot.observe.snapshot import Role
+from cachepilot.plan.actions import describe
+from cachepilot.plan.containers import container_name
+from cachepilot.reconcile import VisitResult
+from cachepilot.spec.document import TenantName
+from cachepilot.status.conditions import ConditionStatus, ConditionType, TenantStatus
+from cachepilot.status.ports import EventLog
+
+
+class Fleet:
+    """Keeps the newest status of every tenant and tells what happened.
+
+    Args:
+        events: Where news go.
+        log: The daemon's logger.
+    """
+
+    def __init__(self, events: EventLog, log: Logger) -> None:
+        self._events = events
+        self._log = log
+        self._lock = threading.Lock()
+        self._statuses: dict[TenantName, TenantStatus] = {}
+        self._complaints: dict[TenantName, str] = {}
+
+    def statuses(self) -> tuple[TenantStatus, ...]:
+        """Return the newest status of everybody, sorted by name."""
+        with self._lock:
+            return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def status(self, name: TenantName) -> TenantStatus | None:
+        """Return the newest status of one tenant, or None before its first visit."""
+        with self._lock:
+            return self._statuses.get(name)
+
+    def load(self, status: TenantStatus) -> None:
+        """Take a status that an earlier daemon published."""
+        with self._lock:
+            self._statuses[status.tenant_name] = status
+
+    def take(self, result: VisitResult) -> None:
+        """Keep the result of a visit, and tell what it did and what changed by it."""
+        status = result.status
+        with self._lock:
+            before = self._statuses.get(status.tenant_name)
+            self._statuses[status.tenant_name] = status
+        self._tell_outcomes(result)
+        self._tell_transitions(before, status)
+
+    def is_as_seen(self, name: TenantName, rows: tuple[ContainerGlance, ...]) -> bool:
+        """Return whether a listing shows just what the last visit left, so none is needed."""
+        status = self.status(name)
+        if status is None or status.snapshot is None or status.spec is None:
+            return False
+        expected = status.snapshot.container(Role.SERVER)
+        if expected is None:
+            return not rows
+        state = "running" if status.spec.serves else "exited"
+        return len(rows) == 1 and (
+            rows[0].container_id == expected.container_id
+            and rows[0].digest == expected.digest
+            and rows[0].name == container_name(name, Role.SERVER)
+            and (rows[0].state == state or status.spec.paused)
+        )
+
+    def is_settled(self, name: TenantName, *, digest: str, settings_digest: str) -> bool:
+        """Return whether the last visit ended well, with this document and these settings."""
+        status = self.status(name)
+        return (
+            status is not None
+            and status.word in ("Ready", "Stopped", "Deleted", "Paused")
+            and status.observed_digest == digest
+            and status.settings_digest == settings_digest
+            and not status.plan
+        )
+
+    def _tell_outcomes(self, result: VisitResult) -> None:
+        name, at = result.status.tenant_name, result.status.observed_at
+        for outcome in result.outcomes:
+            text = describe(outcome.action)
+            kind = type(outcome.action).__name__
+            match outcome:
+                case Done():
+                    self._complaints.pop(name, None)
+                    self._log.info("performed", tenant=name, action=kind, detail=text)
+                    self._record(at, name, kind, text, warning=False)
+                case Waiting(message=message):
+                    self._complain(at, name, "Waiting", f"{kind}: {message}", warning=False)
+                case Failed(message=message):
+                    self._complain(at, name, "Failed", f"{kind}: {message}")
+                case Stalled(reason=reason, message=message):
+                    self._complain(at, name, reason, f"{kind}: {message}")
+        stalled = result.status.condition(ConditionType.STALLED)
+        ended_well = not result.outcomes or isinstance(result.outcomes[-1], Done)
+        if stalled and ended_well:
+            self._complain(at, name, stalled.reason, stalled.message)
+        elif not stalled and ended_well:
+            self._complaints.pop(name, None)
+
+    def _tell_transitions(self, before: TenantStatus | None, after: TenantStatus) -> None:
+        for condition in after.conditions:
+            if condition.type is not ConditionType.READY:
+                continue
+            earlier = before.condition(condition.type) if before else None
+            if earlier is None or earlier.status is not condition.status:
+                ready = condition.status is ConditionStatus.TRUE
+                self._record(
+                    after.observed_at,
+                    after.tenant_name,
+                    "Ready" if ready else "NotReady",
+                    condition.message,
+                    # A newborn is not ready yet, and a stopped one not any more: no alarm.
+                    warning=not ready and bool(earlier) and bool(after.spec and after.spec.serves),
+                )
+
+    def _complain(
+        self, at: datetime, name: TenantName, reason: str, message: str, *, warning: bool = True
+    ) -> None:
+        """Tell a failure once, not each time it is met again."""
+        if self._complaints.get(name) == message:
+            return
+        self._complaints[name] = message
+        level = self._log.warning if warning else self._log.info
+        level("visit ended early", tenant=name, reason=reason, detail=message)
+        self._record(at, name, reason, message, warning=warning)
+
+    def _record(
+        self, at: datetime, name: TenantName, reason: str, message: str, *, warning: bool
+    ) -> None:
+        self._events.record(
+            at=at, tenant_name=name, warning=warning, reason=reason, message=message
+        )

@@ -1,0 +1,34 @@
+"""What we say about the host and the daemon itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.spec.problem import Problem
+from cachepilot.status.conditions import Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """Everything that does not belong to one tenant.
+
+    Attributes:
+        docker_problem: Why the engine does not answer, or empty.
+        problems: Every mistake in the folder of tenants and in the settings.
+        orphans: (container, tenant) of labelled containers that belong to no known tenant.
+        tenants: Number of tenants that are known.
+    """
+
+    pid: int
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    settings_digest: str
+    docker_problem: str
+    authority: SeenAuthority | None
+    problems: tuple[Problem, ...]
+    orphans: tuple[tuple[str, str], ...]
+    conditions: tuple[Condition, ...]
+    tenants: int

@@ -1,0 +1,167 @@
+"""A world in memory: containers, files, certificates, records and servers with data.
+
+It answers and obeys through the very ports that the real adapters implement; the contract suite
+holds its containers against a real engine. Its servers load and save a single number, which is
+enough to tell whether data was kept, lost or taken from the wrong file.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot import (
+    Liveness,
+    SeenAuthority,
+    SeenCertificate,
+    SeenContainer,
+)
+from cachepilot.spec.document import TenantName
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+EMPTY = 0
+
+
+@dataclass
+class Disk:
+    """What lies in a tenant's folders; None where there is nothing."""
+
+    folders: bool = False
+    marker: bool = False
+    configuration: str | None = None
+    users: str | None = None
+    dump: int | None = None
+    append_only: int | None = None
+
+
+@dataclass
+class Server:
+    """A running process: its directives, users and data."""
+
+    directives: dict[str, str]
+    users: dict[str, tuple[bool, tuple[str, ...], str, str, str]]
+    data: int
+    run_id: str
+    writes_paused: bool = False
+
+
+@dataclass
+class FakeWorld:
+    """Everything outside, for any number of tenants."""
+
+    now: datetime = NOON
+    memories: dict[TenantName, Memory] = field(default_factory=dict)
+    disks: dict[TenantName, Disk] = field(default_factory=dict)
+    leaves: dict[TenantName, dict[int, SeenCertificate]] = field(default_factory=dict)
+    authority: SeenAuthority = field(default_factory=lambda: SeenAuthority(exists=False))
+    containers: dict[TenantName, SeenContainer] = field(default_factory=dict)
+    servers: dict[TenantName, Server] = field(default_factory=dict)
+    served: dict[TenantName, str] = field(default_factory=dict)
+    images: set[str] = field(default_factory=lambda: {"redis:8.0"})
+    networks: set[str] = field(default_factory=set)
+    listening: set[int] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    engine_up: bool = True
+    effects: int = 0
+    starts: int = 0
+
+    def tick(self, span: timedelta = timedelta(milliseconds=10)) -> datetime:
+        """Let time pass, so that nothing happens at the same moment twice."""
+        self.now += span
+        return self.now
+
+    def memory(self, name: TenantName) -> Memory:
+        """Return what is remembered of a tenant."""
+        return self.memories.get(name, Memory())
+
+    def disk(self, name: TenantName) -> Disk:
+        """Return a tenant's folders."""
+        return self.disks.setdefault(name, Disk())
+
+    def boot(self, name: TenantName) -> None:
+        """Start the server process, loading data as a real one does."""
+        disk, self.starts = self.disk(name), self.starts + 1
+        assert disk.configuration is not None, "a server without redis.conf does not start"
+        assert disk.users is not None, "a server without users.acl would be open to anybody"
+        directives = parse_configuration(disk.configuration)
+        if directives["appendonly"] == "yes":
+            # Never falls back to a dump: an append-only server without its file starts empty.
+            data = disk.append_only if disk.append_only is not None else EMPTY
+            disk.append_only = data
+        else:
+            data = disk.dump if disk.dump is not None else EMPTY
+        self.servers[name] = Server(
+            directives=directives,
+            users=parse_users(disk.users),
+            data=data,
+            run_id=f"run{self.starts}",
+        )
+        container = self.containers[name]
+        self.containers[name] = replace(
+            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0
+        )
+        self.serve_certificate(name)
+
+    def serve_certificate(self, name: TenantName) -> None:
+        """Let the server read its certificate files again."""
+        path = self.servers[name].directives.get("tls-cert-file", "")
+        revision = int(path.split("/")[2]) if path else 0
+        leaf = self.leaves.get(name, {}).get(revision)
+        self.served[name] = leaf.fingerprint if leaf else ""
+
+    def shut_down(self, name: TenantName) -> None:
+        """End the process as SIGTERM does: it saves where it has save points."""
+        server = self.servers.pop(name)
+        if server.directives["save"]:
+            self.disk(name).dump = server.data
+        self.end(name, exit_code=0)
+
+    def kill(self, name: TenantName) -> None:
+        """End the process as SIGKILL does."""
+        self.servers.pop(name, None)
+        self.end(name, exit_code=137)
+
+    def end(self, name: TenantName, *, exit_code: int) -> None:
+        """Leave an exited container behind."""
+        self.containers[name] = replace(
+            self.containers[name], liveness=Liveness.EXITED, exit_code=exit_code
+        )
+
+    def write(self, name: TenantName, data: int) -> None:
+        """Be a client that writes."""
+        server = self.servers[name]
+        server.data = data
+        if server.directives["appendonly"] == "yes":
+            self.disk(name).append_only = data
+
+
+def parse_configuration(text: str) -> dict[str, str]:
+    """Return the directives of a redis.conf."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, *words = shlex.split(line)
+            found[name] = " ".join(words)
+    return found
+
+
+def parse_users(text: str) -> dict[str, tuple[bool, tuple[str, ...], str, str, str]]:
+    """Return enabled, passwords, keys, channels and commands by user."""
+    found = {}
+    for line in text.splitlines():
+        _, name, *rules = line.split()
+        found[name] = parse_rules(tuple(rules))
+    return found
+
+
+def parse_rules(rules: tuple[str, ...]) -> tuple[bool, tuple[str, ...], str, str, str]:
+    """Return the parts of one user's rules."""
+    return (
+        "on" in rules,
+        tuple(sorted(rule[1:] for rule in rules if rule.startswith("#"))),
+        " ".join(rule for rule in rules if rule.startswith("~")),
+        " ".join(rule for rule in rules if rule.startswith("&")),
+        " ".join(rule for rule in rules if rule[0] in "+-"),
+    )

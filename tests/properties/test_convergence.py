@@ -1,0 +1,206 @@
+"""From any world, however the last visit was cut short, one more visit brings about the spec.
+
+The oracle below knows nothing of plans: it looks at the world and at the spec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachepilot.apply.executor import perform
+from cachepilot.apply.outcome import Done
+from cachepilot.observe.collect import Questions, collect
+from cachepilot.observe.snapshot import Liveness
+from cachepilot.plan.planner import plan_tenant
+from cachepilot.plan.server_config import managed_directives
+from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
+from cachepilot.spec.rules import Rules
+from tests.builders import tenant
+from tests.fakes.readers import readers_of
+from tests.fakes.world import EMPTY, FakeWorld
+from tests.fakes.writers import writers_of
+
+RULES = Rules()
+MIB = 2**20
+ROUNDS = 6
+
+specs = st.builds(
+    lambda **fields: tenant("acme", **fields),
+    state=st.sampled_from([State.RUNNING, State.RUNNING, State.STOPPED, State.DELETED]),
+    memory_max=st.sampled_from([64 * MIB, 128 * MIB]),
+    memory_limit=st.sampled_from([256 * MIB, 512 * MIB]),
+    memory_policy=st.sampled_from(MemoryPolicy),
+    cpus=st.sampled_from([None, 0.5]),
+    persistence=st.sampled_from(PersistenceMode),
+    access=st.sampled_from(AccessMode),
+    bind=st.sampled_from([("127.0.0.1",), ("127.0.0.1", "127.0.0.2")]),
+    names=st.sampled_from([("127.0.0.1", "localhost"), ("cache.example.net",)]),
+    tls_port=st.sampled_from([None, 7400]),
+    restarted_at=st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+    config=st.sampled_from([(), (("maxclients", "100"),), (("databases", "4"),)]),
+)
+
+
+def look(world, spec):
+    questions = Questions(
+        image=spec.image,
+        bind=spec.bind,
+        password_file=spec.password_file,
+        directives=managed_directives(spec),
+    )
+    return collect(spec.name, questions, readers_of(world), now=world.tick())
+
+
+def plan(world, spec):
+    seen = look(world, spec)
+    return plan_tenant(spec, seen, RULES, seen.at)
+
+
+def visit(world, spec, *, cut=None):
+    """Visit as the daemon does; with *cut*, die after that many effects."""
+    budget = cut if cut is not None else 10_000
+    for _ in range(ROUNDS):
+        actions = plan(world, spec).actions
+        if not actions:
+            return
+        for action in actions:
+            if budget <= 0:
+                return
+            outcome = perform(action, writers_of(world), now=world.tick())
+            budget -= 1
+            if not isinstance(outcome, Done):
+                return
+
+
+def settle(world, spec):
+    """Visit again and again, as backoff does, until a visit finds nothing; visits are bounded."""
+    for _ in range(3):
+        visit(world, spec)
+
+
+def complaints(world, spec):
+    """Return everything in which *world* is not what *spec* asks for."""
+    name = spec.name
+    container, server, disk = (
+        world.containers.get(name),
+        world.servers.get(name),
+        world.disk(name),
+    )
+    if spec.state is State.DELETED:
+        return ["a container is left"] if container else []
+    if spec.state is State.STOPPED:
+        return ["a server runs"] if server else []
+    if container is None or server is None or container.liveness is not Liveness.RUNNING:
+        return ["nothing runs"]
+    held = world.memory(name).reservation
+    open_ports = {
+        (at.container_port, at.address, at.host_port) for at in container.shape.published
+    }
+    wanted_ports = set()
+    for address in spec.bind:
+        if spec.access is not AccessMode.PLAIN_ONLY:
+            wanted_ports.add((6380, address, held.tls_port))
+        if spec.access is not AccessMode.TLS_ONLY:
+            wanted_ports.add((6379, address, held.plain_port))
+    live = server.directives
+    facts = {
+        "ports": open_ports == wanted_ports,
+        "pinned port": spec.tls_port in (None, held.tls_port)
+        or spec.access is AccessMode.PLAIN_ONLY,
+        "memory limit": container.resources.memory == spec.memory_limit,
+        "swap": container.resources.swap == spec.memory_limit,
+        "cpus": container.resources.cpu_quota == (50_000 if spec.cpus else -1),
+        "maxmemory": live["maxmemory"] == str(spec.memory_max),
+        "policy": live["maxmemory-policy"] == spec.memory_policy.value,
+        "append-only": (live["appendonly"] == "yes") is (spec.persistence is PersistenceMode.AOF),
+        "save points": bool(live["save"]) is (spec.persistence is PersistenceMode.RDB),
+        "config": all(live[key] == value for key, value in spec.config),
+        "users": sorted(server.users)
+        == ["cachepilot", "cachepilot-twin-cachepilot", "cachepilot-twin-default", "default"],
+        "customer": server.users["default"][:2]
+        == (True, (str(world.memory(name).credential("default").revision),)),
+        "no leftover dump": spec.persistence is not PersistenceMode.NONE or disk.dump is None,
+        "no leftover log": spec.persistence is PersistenceMode.AOF or disk.append_only is None,
+        "writes": not server.writes_paused,
+    }
+    if spec.access is not AccessMode.PLAIN_ONLY:
+        leaf = world.leaves[name][world.memory(name).certificate]
+        facts["names"] = leaf.names == spec.names
+        facts["lifetime"] = leaf.not_after > world.now + timedelta(days=1)
+        facts["served"] = world.served[name] == leaf.fingerprint
+    return [what for what, holds in facts.items() if not holds]
+
+
+@settings(max_examples=300, deadline=None)
+@given(specs)
+def test_a_new_tenant_becomes_what_its_spec_says(spec):
+    world = FakeWorld()
+
+    settle(world, spec)
+
+    assert complaints(world, spec) == []
+    assert plan(world, spec).actions == ()
+
+
+@settings(max_examples=600, deadline=None)
+@given(specs, specs, st.integers(0, 40), st.integers(1, 1000))
+def test_a_visit_cut_anywhere_is_finished_by_the_next(before, after, cut, data):
+    """Data written before the cut survives every change that does not drop persistence."""
+    world = FakeWorld()
+    settle(world, before)
+    if world.servers:
+        world.write(before.name, data)
+
+    visit(world, after, cut=cut)
+    settle(world, after)
+
+    assert complaints(world, after) == []
+    assert plan(world, after).actions == ()
+    if before.serves and after.serves:
+        assert world.servers[after.name].data == data
+
+
+@settings(max_examples=300, deadline=None)
+@given(specs, specs, st.integers(0, 40))
+def test_a_server_killed_in_the_middle_of_a_change_loses_at_most_what_its_mode_allows(
+    before, after, cut
+):
+    before = replace(before, state=State.RUNNING, persistence=PersistenceMode.AOF)
+    after = replace(after, state=State.RUNNING)
+    world = FakeWorld()
+    settle(world, before)
+    world.write(before.name, 7)
+
+    visit(world, after, cut=cut)
+    durable = world.memory(after.name).persistence is not PersistenceMode.NONE
+    if world.servers:
+        world.kill(after.name)
+    settle(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[after.name].data == 7 or not durable
+
+
+@settings(max_examples=200, deadline=None)
+@given(specs, st.sampled_from(PersistenceMode))
+def test_memory_only_servers_never_revive_old_data(spec, earlier):
+    """
+    After a crash a memory-only server is empty, whatever an earlier life left on disk.
+    """
+    spec = replace(spec, state=State.RUNNING, persistence=PersistenceMode.NONE)
+    world = FakeWorld()
+    settle(world, replace(spec, persistence=earlier))
+    world.write(spec.name, 3)
+    settle(world, spec)
+    world.write(spec.name, 4)
+    world.disk(spec.name).dump = 3
+
+    world.kill(spec.name)
+    settle(world, spec)
+
+    assert world.servers[spec.name].data == EMPTY
+    assert complaints(world, spec) == []
