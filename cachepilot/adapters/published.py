@@ -1,0 +1,197 @@
+"""Reads what the daemon published about tenants and host, as plain JSON.
+
+The command line shows a thousand tenants before a person notices waiting, so nothing heavy is
+imported here: no models, only the published objects and names for the parts that are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from cachepilot.adapters.paths import RootPaths
+from cachepilot.errors import CachePilotError
+
+if TYPE_CHECKING:  # the model would bring pydantic along
+    from cachepilot.spec.document import TenantName
+
+HEARTBEAT_LIMIT = timedelta(seconds=30)
+
+
+class StatusUnreadableError(CachePilotError):
+    """There is no published status that we could read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTenant:
+    """One tenant as it was last published.
+
+    Attributes:
+        content: The published object, unchanged.
+        confirmed_at: When the daemon last confirmed that this is still true.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    confirmed_at: datetime
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Name, labels, annotations and source."""
+        return _object(self.content.get("metadata"))
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """The labels of the document."""
+        return _object(self.metadata.get("labels"))
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """What is wanted, defaults included; empty while no valid document was ever seen."""
+        return _object(self.content.get("spec"))
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """What the daemon says about it."""
+        return _object(self.content.get("status"))
+
+    @property
+    def word(self) -> str:
+        """The one word that sums the conditions up."""
+        return str(self.status.get("word") or "Unknown")
+
+    @property
+    def conditions(self) -> tuple[Mapping[str, Any], ...]:
+        """All conditions in the order of publication."""
+        return tuple(_object(each) for each in self.status.get("conditions") or ())
+
+    @property
+    def endpoints(self) -> tuple[Mapping[str, Any], ...]:
+        """Where clients connect."""
+        return tuple(_object(each) for each in self.status.get("endpoints") or ())
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """Return the condition of type *kind*; empty when it does not apply."""
+        return next((each for each in self.conditions if each.get("type") == kind), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedHost:
+    """The daemon and its host as last published."""
+
+    content: Mapping[str, Any]
+    heartbeat: datetime | None
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether the daemon gave a sign of life within the last half minute."""
+        return self.heartbeat is not None and now - self.heartbeat <= HEARTBEAT_LIMIT
+
+
+class PublishedStatus:
+    """The folder of published status, read-only."""
+
+    def __init__(self, paths: RootPaths) -> None:
+        self._paths = paths
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all published tenants, sorted.
+
+        Raises:
+            StatusUnreadableError: The folder is missing or closed to us.
+        """
+        return tuple(sorted(self.stamps()))
+
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """Return for each tenant a value that changes whenever its file is replaced."""
+        folder, host = self._paths.status, self._paths.host_status.name
+        found: dict[str, tuple[int, int]] = {}
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name == host or entry.name[0] == "." or entry.name[-5:] != ".json":
+                        continue
+                    try:
+                        seen = entry.stat()
+                    except FileNotFoundError:
+                        continue  # withdrawn between listing and looking
+                    # A tenant called "host" has a dot more in its file name.
+                    name = entry.name[:-5].removesuffix(".tenant")
+                    found[name] = (seen.st_ino, seen.st_mtime_ns)
+        except FileNotFoundError as error:
+            raise StatusUnreadableError(f"there is no folder {folder}") from error
+        except OSError as error:
+            raise StatusUnreadableError(f"{folder}: {_words(error)}") from error
+        return found
+
+    def tenant(self, name: str) -> PublishedTenant | None:
+        """Return what was published about *name*, or None.
+
+        Raises:
+            StatusUnreadableError: It is there but cannot be read.
+        """
+        path = self._paths.tenant_status(cast("TenantName", name))
+        content = _read(path)
+        if content is None:
+            return None
+        return PublishedTenant(name=name, content=content, confirmed_at=_modified(path))
+
+    def tenants(self) -> tuple[PublishedTenant, ...]:
+        """Return every published tenant, sorted by name."""
+        found = (self.tenant(name) for name in self.names())
+        return tuple(tenant for tenant in found if tenant)
+
+    def host(self) -> PublishedHost | None:
+        """Return what the daemon says about itself, or None if it never spoke or is unreadable."""
+        try:
+            content = _read(self._paths.host_status)
+        except StatusUnreadableError:
+            return None
+        if content is None:
+            return None
+        heartbeat = _instant(_object(content.get("daemon")).get("heartbeatAt"))
+        return PublishedHost(content=content, heartbeat=heartbeat)
+
+    def newest(self) -> datetime | None:
+        """Return when anything here was last written or confirmed, or None."""
+        newest = max((stamp for _, stamp in self.stamps().values()), default=0)
+        return datetime.fromtimestamp(newest / 1e9, UTC) if newest else None
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StatusUnreadableError(f"{path}: {_words(error)}") from error
+    except ValueError as error:
+        raise StatusUnreadableError(f"{path} is not JSON") from error
+    return _object(content)
+
+
+def _modified(path: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,149 @@
+"""``get tenants``: one line each, the broken ones first."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import click
+
+from cachepilot.adapters.published import PublishedStatus, PublishedTenant, StatusUnreadableError
+from cachepilot.cli.columns import table
+from cachepilot.cli.exits import Exit
+from cachepilot.cli.failures import CommandError
+from cachepilot.cli.invocation import Invocation, pass_invocation
+from cachepilot.cli.look import as_item, no_status, published_tenants
+from cachepilot.cli.names import names_argument, tenant_names
+from cachepilot.cli.output import listing, print_line, print_object
+from cachepilot.cli.rows import HEADERS, WIDE_HEADERS, Selector, is_degraded, row, sorted_by
+from cachepilot.cli.verb import Verb
+from cachepilot.cli.words import coloured
+
+POLL_SECONDS = 0.5
+
+
+@click.command(cls=Verb)
+@names_argument(required=False, noun=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "yaml", "name"]),
+    default="table",
+    help="How to print.",
+)
+@click.option("-l", "--selector", multiple=True, metavar="KEY=VALUE", help="Only these labels.")
+@click.option("-w", "--watch", is_flag=True, help="Go on, and print every tenant that changes.")
+@click.option("--no-headers", is_flag=True, help="Leave out the line of titles.")
+@click.option(
+    "--sort-by",
+    metavar="FIELD",
+    help="A column such as memory, or a path such as .spec.memory.max; by default the broken "
+    "ones come first.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["degraded"]),
+    help="Exit 6 if any of the tenants shown is not as it should be.",
+)
+@pass_invocation
+def get(
+    invocation: Invocation,
+    words: Sequence[str],
+    *,
+    output: str,
+    selector: Sequence[str],
+    watch: bool,
+    no_headers: bool,
+    sort_by: str | None,
+    fail_on: str | None,
+) -> int:
+    """List tenants with their status, the broken ones first.
+
+    Reads what the daemon published last, so it also works while the daemon is down.
+    """
+    if not words:
+        raise CommandError("get what?", exit_code=Exit.USAGE, hint="cachepilotctl get tenants")
+    names, chosen = tenant_names(words, needs_noun=True), Selector.parse(selector)
+    found = [
+        tenant for tenant in published_tenants(invocation, names) if chosen.matches(tenant.labels)
+    ]
+    found = sorted_by(found, sort_by)
+    show = _printer(invocation, output)
+    show(found, not no_headers, watch)
+    if not found:
+        invocation.say("no tenants found" if names or selector else "no tenants yet")
+    if watch:
+        _follow(invocation, names, chosen, show)
+    degraded = fail_on == "degraded" and any(map(is_degraded, found))
+    return Exit.DEGRADED if degraded else Exit.DONE
+
+
+_Printer = Callable[[Sequence[PublishedTenant], bool, bool], None]
+
+
+def _printer(invocation: Invocation, output: str) -> _Printer:
+    def show(found: Sequence[PublishedTenant], headers: bool, streaming: bool) -> None:  # noqa: FBT001 - one call site each
+        if output in {"json", "yaml"} and streaming:
+            for tenant in found:
+                print_line(as_item(tenant))
+        elif output in {"json", "yaml"}:
+            print_object(listing(map(as_item, found)), output)
+        elif output == "name":
+            _echo(f"tenant/{tenant.name}" for tenant in found)
+        else:
+            _print_table(found, invocation, wide=output == "wide", headers=headers)
+
+    return show
+
+
+def _print_table(
+    found: Sequence[PublishedTenant], invocation: Invocation, *, wide: bool, headers: bool
+) -> None:
+    now = invocation.surroundings.now()
+    titles = WIDE_HEADERS if wide else HEADERS
+    rows = [row(tenant, now, wide=wide) for tenant in found]
+    # Whoever reads through a pipe gets everything; a person gets one line per tenant.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = table(rows, headers=titles, width=width) if rows else []
+    if rows and headers:
+        click.echo(click.style(lines[0], bold=True))
+    for tenant, line in zip(found, lines[1:], strict=False):
+        click.echo(coloured(line, tenant.word))
+
+
+def _follow(
+    invocation: Invocation, names: Sequence[str], chosen: Selector, show: _Printer
+) -> None:
+    """Print tenants as their files are replaced, until interrupted."""
+    published = PublishedStatus(invocation.paths)
+    contents = _contents(published, names)
+    stamps: Mapping[str, object] = {}
+    while True:
+        invocation.surroundings.pause(POLL_SECONDS)
+        try:
+            if (fresh_stamps := published.stamps()) == stamps:
+                continue
+            fresh = _contents(published, names)
+        except StatusUnreadableError as error:
+            raise no_status(error) from error
+        changed = [
+            tenant
+            for name, tenant in fresh.items()
+            if (name not in contents or contents[name].content != tenant.content)
+            and chosen.matches(tenant.labels)
+        ]
+        show(changed, False, True)  # noqa: FBT003 - no headers, streaming
+        for name in contents.keys() - fresh.keys():
+            invocation.say(f"tenant/{name} is no longer known")
+        contents, stamps = fresh, fresh_stamps
+
+
+def _contents(published: PublishedStatus, names: Sequence[str]) -> dict[str, PublishedTenant]:
+    found = (published.tenant(name) for name in (names or published.names()))
+    return {tenant.name: tenant for tenant in found if tenant}
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
