@@ -11,8 +11,13 @@ class UnusableFileError(Exception):
     """What is there cannot be read as a small regular file; the text says why."""
 
 
-def read_regular_file(path: Path, *, most: int) -> tuple[bytes, os.stat_result]:
+def read_regular_file(
+    path: Path, *, most: int, folder: int | None = None
+) -> tuple[bytes, os.stat_result]:
     """Return the content of *path*, following links, with the status it had when it was opened.
+
+    With *folder*, the number of an open folder, a relative *path* is looked up there, wherever
+    that folder may have been moved to in the meantime.
 
     Raises:
         FileNotFoundError: Nothing is there, not even a link.
@@ -20,20 +25,31 @@ def read_regular_file(path: Path, *, most: int) -> tuple[bytes, os.stat_result]:
     """
     try:
         # A look before opening: merely opening some devices has effects.
-        _refuse(path.stat(), most)
+        _refuse(os.stat(path, dir_fd=folder), most)
         # Not waiting, in case the file became a pipe since.
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(number, "rb") as file:
-            status = os.fstat(number)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        with os.fdopen(os.open(path, flags, dir_fd=folder), "rb") as file:
+            status = os.fstat(file.fileno())
             _refuse(status, most)
             data = file.read(most + 1)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+    except FileNotFoundError as error:
+        target = os.readlink(path, dir_fd=folder) if _is_link(path, folder) else None
+        if target is None:
             raise
-        raise UnusableFileError(_reason(error, path)) from error
+        raise UnusableFileError(f"cannot be read: the link leads to nothing ({target})") from error
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise UnusableFileError(f"cannot be read: {reason}") from error
     if len(data) > most:
         raise UnusableFileError(_too_large(len(data), most))
     return data, status
+
+
+def _is_link(path: Path, folder: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path, dir_fd=folder).st_mode)
+    except OSError:
+        return False
 
 
 def _refuse(status: os.stat_result, most: int) -> None:
@@ -56,9 +72,3 @@ def _kind(mode: int) -> str:
         stat.S_IFBLK: "a device",
     }
     return kinds.get(stat.S_IFMT(mode), "something else")
-
-
-def _reason(error: OSError, path: Path) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"cannot be read: the link leads to nothing ({path.readlink()})"
-    return f"cannot be read: {os.strerror(error.errno or 0).lower()}"
