@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cachepilot.errors import UnavailableError
@@ -58,7 +58,7 @@ def replace_entry(
             os.close(file)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        with _ignored():
+        with suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
     if durable:
@@ -91,21 +91,29 @@ def settle(descriptor: int, *, mode: int, owner: Owner | None) -> None:
         os.fchmod(descriptor, mode)
 
 
-def move_folder(staged: Path, final: Path) -> None:
-    """Put a complete *staged* folder in the place of *final* and return once that is durable.
+@contextmanager
+def staged_folder(final: Path, *, mode: int, owner: Owner | None) -> Iterator[Path]:
+    """Fill a folder in a block; it takes the place of *final* as a whole, or not at all.
 
     An older folder there is moved aside first and then removed. A crash in between leaves
     *final* missing, never half-written.
     """
-    with explained("write", final):
-        for file in staged.iterdir():
-            _sync(file, os.O_RDONLY | os.O_NOFOLLOW)
-        _sync(staged, _FOLDER)
-        aside = final.with_name(temporary_name())
-        if final.is_symlink() or final.exists():
-            final.rename(aside)
-        staged.rename(final)
-        _sync(final.parent, _FOLDER)
+    staged, aside = final.with_name(temporary_name()), final.with_name(temporary_name())
+    try:
+        make_folder(staged, mode=mode, owner=owner)
+        yield staged
+        with explained("write", final):
+            for file in staged.iterdir():
+                _sync(file, os.O_RDONLY | os.O_NOFOLLOW)
+            _sync(staged, _FOLDER)
+            with suppress(FileNotFoundError):
+                final.rename(aside)
+            staged.rename(final)
+            _sync(final.parent, _FOLDER)
+    except BaseException:
+        with suppress(UnavailableError):
+            remove_tree(staged)
+        raise
     remove_tree(aside)
 
 
@@ -160,14 +168,6 @@ def explained(verb: str, path: Path) -> Iterator[None]:
     except OSError as error:
         words = (error.strerror or type(error).__name__).lower()
         raise UnavailableError(f"cannot {verb} {path}: {words}") from error
-
-
-@contextmanager
-def _ignored() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return
 
 
 def _make_one(path: Path, mode: int) -> None:

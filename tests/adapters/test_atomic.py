@@ -202,16 +202,34 @@ def test_remove_tree_removes_links_but_not_what_they_point_at(tmp_path):
     assert names(victim) == ["precious"]
 
 
-def test_move_folder_replaces_a_whole_folder(tmp_path):
-    old, new = tmp_path / "1", tmp_path / "staged"
-    for folder, content in ((old, "old"), (new, "new")):
-        folder.mkdir()
-        (folder / content).touch()
+def test_a_staged_folder_takes_the_place_of_the_old_one_as_a_whole(tmp_path):
+    final = tmp_path / "1"
+    final.mkdir()
+    (final / "old").touch()
 
-    atomic.move_folder(new, old)
+    with atomic.staged_folder(final, mode=0o750, owner=None) as staged:
+        (staged / "new").touch()
+        assert names(final) == ["old"]
 
     assert names(tmp_path) == ["1"]
-    assert names(old) == ["new"]
+    assert names(final) == ["new"]
+    assert stat.S_IMODE(final.stat().st_mode) == 0o750
+
+
+def test_a_staged_folder_that_was_not_filled_changes_nothing(tmp_path):
+    final = tmp_path / "1"
+    final.mkdir()
+
+    def fill_half():
+        with atomic.staged_folder(final, mode=0o750, owner=None) as staged:
+            (staged / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill_half()
+
+    assert names(tmp_path) == ["1"]
+    assert names(final) == []
 
 
 def test_sweep_leaves_other_peoples_files_alone(tmp_path):
