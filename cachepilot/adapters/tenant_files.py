@@ -126,7 +126,7 @@ class TenantFiles:
                 listed = list_files(folder)
                 files, trusted = {}, {}
                 for name, stamp in listed:
-                    path = str(self._folder / name)
+                    path = f"{self._folder}/{name}"
                     file = self._read_file(path, name, folder, stamp, now)
                     if file:
                         files[path] = file

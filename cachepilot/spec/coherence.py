@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -56,8 +55,8 @@ def _memory_faults(spec: TenantSpec, asked: MemoryFields, rules: Rules) -> Itera
             f"got {size_to_text(spec.memory_max)}{origin}",
         )
     needed = container_limit(spec.memory_max, spec.persistence, rules.headRoom)
-    rule = describe_rule(spec.memory_max, spec.persistence, rules.headRoom)
     if spec.memory_limit < needed:
+        rule = describe_rule(spec.memory_max, spec.persistence, rules.headRoom)
         yield Fault(
             path=_LIMIT,
             message=f"expected at least {size_to_text(needed)}, or the kernel may kill the "
@@ -67,6 +66,7 @@ def _memory_faults(spec: TenantSpec, asked: MemoryFields, rules: Rules) -> Itera
         )
     most = limits.containerMemory
     if most is not None and spec.memory_limit > most:
+        rule = describe_rule(spec.memory_max, spec.persistence, rules.headRoom)
         why = "" if asked.limit else f": {rule}"
         yield Fault(
             path=_LIMIT,
@@ -121,12 +121,10 @@ def _port_faults(spec: TenantSpec) -> Iterator[Fault]:
 
 
 def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
-    families = {
-        ipaddress.ip_address(text).version: text for text in spec.bind if is_wildcard(text)
-    }
+    families = {":" in text: text for text in spec.bind if is_wildcard(text)}
     seen: set[str] = set()
     for index, text in enumerate(spec.bind):
-        path, wildcard = (*_BIND, index), families.get(ipaddress.ip_address(text).version)
+        path, wildcard = (*_BIND, index), families.get(":" in text)
         if is_wildcard(text) and not rules.network.allowWildcardBind:
             yield Fault(
                 path=path,

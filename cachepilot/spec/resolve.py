@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from cachepilot.spec.coherence import find_faults
@@ -23,7 +23,7 @@ from cachepilot.spec.document import (
 )
 from cachepilot.spec.headroom import container_limit
 from cachepilot.spec.rules import Rules
-from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.spec.tenant import TenantSpec, is_loopback, is_wildcard
 from cachepilot.spec.tree import Fault
 
 # Most tenants are idle most of the time. At the engine's own 10 rounds a second a thousand idle
@@ -77,6 +77,8 @@ def _config(document: TenantDocument) -> EngineConfig:
     return (engine.config if engine else None) or EngineConfig()
 
 
+# Most tenants of a host have the same few configurations.
+@lru_cache(maxsize=256)
 def _merge_config(
     said: EngineConfig, given: EngineConfig, mode: PersistenceMode
 ) -> tuple[tuple[str, str], ...]:
@@ -112,6 +114,6 @@ def _third(lifetime: timedelta) -> timedelta:
 def _names(bind: tuple[str, ...], *more: list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """Return what clients may dial; a wildcard is no address that anybody dials."""
     dialled = {address for address in bind if not is_wildcard(address)}
-    if any(ipaddress.ip_address(address).is_loopback for address in dialled):
+    if any(is_loopback(address) for address in dialled):
         dialled.add("localhost")
     return tuple(sorted(dialled.union(*more)))

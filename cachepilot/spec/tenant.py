@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from cachepilot.spec.document import (
     AccessMode,
@@ -55,6 +56,13 @@ class TenantSpec:
         return self.state is State.RUNNING
 
 
+@lru_cache(maxsize=1024)
 def is_wildcard(address: str) -> bool:
     """Return whether *address* means all addresses of the host."""
     return ipaddress.ip_address(address).is_unspecified
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(address: str) -> bool:
+    """Return whether only this host can dial *address*."""
+    return ipaddress.ip_address(address).is_loopback
