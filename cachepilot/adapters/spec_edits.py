@@ -55,23 +55,39 @@ def plan_edits(
     return ChangeSet(changes=tuple(changes), files=files)
 
 
-def plan_rewrite(located: Located, text: bytes, rules: Rules) -> ChangeSet:
+def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) -> ChangeSet:
     """Return what putting *text* in the place of one document would do.
+
+    Args:
+        located: The document that is replaced.
+        text: The new one, by itself.
+        rules: What it is checked against.
+        shown_as: The file that problems name, with lines as they are in *text*.
 
     Raises:
         InvalidSpecError: *text* is no valid document.
         EditConflictError: It is the document of somebody else, or more than one document.
     """
-    data = text if located.is_only else replaced(located.data, located.chunk, text)
-    if len(split(data)) != len(split(located.data)):
+    documents = read_documents(text, shown_as)
+    if documents.problems:
+        raise InvalidSpecError(f"cannot change tenant {located.name}", documents.problems)
+    if len(documents.trees) != 1:
         raise EditConflictError(
             "cannot write more or fewer than one document", hint="use apply for several"
         )
-    parsed = checked(data, located, rules)
+    parsed = parse(documents.trees[0], rules)
+    if not isinstance(parsed, Parsed):
+        raise InvalidSpecError(f"cannot change tenant {located.name}", parsed)
     if parsed.document.metadata.name != located.name:
         raise EditConflictError(
             f"cannot rename tenant {located.name} to {parsed.document.metadata.name}",
             hint="a tenant's name never changes; apply a document for a new tenant",
+        )
+    data = text if located.is_only else replaced(located.data, located.chunk, text)
+    if len(split(data)) != len(split(located.data)):
+        raise EditConflictError(
+            "cannot write markers into a file of several documents",
+            hint="remove the lines with --- or ...",
         )
     change = _change(located.name, located, data, parsed)
     file = FileChange(path=located.path, before=located.data, after=data)

@@ -1,0 +1,111 @@
+"""``credentials``: how a tenant's clients log in; the one verb that shows a secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachepilot.cli.columns import table
+from cachepilot.cli.exits import Exit
+from cachepilot.cli.failures import CommandError
+from cachepilot.cli.invocation import Invocation, pass_invocation
+from cachepilot.cli.look import published_tenant
+from cachepilot.cli.names import names_argument, one_tenant
+from cachepilot.cli.options import output_option
+from cachepilot.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from cachepilot.adapters.published import PublishedTenant
+    from cachepilot.adapters.secret import Secret
+
+
+@click.command(cls=Verb)
+@names_argument(required=True)
+@click.option("--reveal", is_flag=True, help="Yes, show the password on this screen.")
+@output_option("text", "json")
+@pass_invocation
+def credentials(
+    invocation: Invocation, words: Sequence[str], *, reveal: bool, output: str
+) -> None:
+    """Show where and how a tenant's clients log in, password included.
+
+    Only root may read the password. Each time it is shown, an event says to whom.
+    """
+    from cachepilot.adapters.audit import person, record_deed
+    from cachepilot.cli.output import json_text
+    from cachepilot.plan.users import CUSTOMER
+
+    name = one_tenant(words)
+    if not reveal:
+        raise CommandError(
+            f"will not show the password of tenant {name} unasked",
+            exit_code=Exit.USAGE,
+            hint="add --reveal",
+        )
+    tenant = published_tenant(invocation, name)
+    password = _password(invocation, name, CUSTOMER)
+    who = person(os.environ)
+    record_deed(
+        invocation.paths.events,
+        at=invocation.surroundings.now(),
+        tenant_name=name,
+        reason="CredentialsRevealed",
+        message=f"the password of user {CUSTOMER} was shown to {who}",
+        details={"user": CUSTOMER, "by": who},
+    )
+    shown = _content(tenant, CUSTOMER, password, ca_file=str(invocation.paths.public_ca))
+    if output == "json":
+        click.echo(json_text(shown))
+    else:
+        rows = [(f"{key}:", "-" if value is None else str(value)) for key, value in shown.items()]
+        for line in table(rows):
+            click.echo(line)
+
+
+def _password(invocation: Invocation, name: str, user: str) -> Secret:
+    from cachepilot.adapters.records import Records
+    from cachepilot.errors import CachePilotError
+    from cachepilot.spec.document import TenantName
+
+    try:
+        return Records(invocation.paths, owners=False).secret(TenantName(name), user)
+    except CachePilotError as error:
+        is_root = os.geteuid() == 0
+        raise CommandError(
+            f"cannot show the password of tenant {name}",
+            causes=[str(error)],
+            hint="" if is_root else "only root may read it; try sudo",
+        ) from error
+
+
+def _content(
+    tenant: PublishedTenant, user: str, password: Secret, *, ca_file: str
+) -> dict[str, Any]:
+    ports = {
+        str(each.get("listener")): each.get("port")
+        for each in reversed(tenant.endpoints)  # the first of several addresses counts
+    }
+    host = next((str(each.get("host")) for each in tenant.endpoints), None)
+    tls, plain = ports.get("tls"), ports.get("plain")
+    scheme, port = ("rediss", tls) if tls else ("redis", plain)
+    at = f"[{host}]" if host and ":" in host else host
+    # The alphabet of generated passwords needs no escaping, but one from a file may.
+    url = f"{scheme}://{user}:{_escaped(password.reveal())}@{at}:{port}/0" if port else None
+    return {
+        "host": host,
+        "tlsPort": tls,
+        "plainPort": plain,
+        "username": user,
+        "password": password.reveal(),
+        "caFile": ca_file if tls else None,
+        "url": url,
+    }
+
+
+def _escaped(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")

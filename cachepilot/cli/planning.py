@@ -1,0 +1,118 @@
+"""Runs the daemon's own planner over what the daemon published, without touching anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
+from cachepilot.adapters.published_snapshot import any_host, snapshot_of
+from cachepilot.cli.invocation import Invocation
+from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
+from cachepilot.plan.actions import Disruption, Plan, describe
+from cachepilot.plan.planner import plan_tenant
+from cachepilot.spec.document import TenantName
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+
+_COLOURS = {
+    Disruption.NONE: "green",
+    Disruption.RECONNECT: "yellow",
+    Disruption.RESTART: "yellow",
+    Disruption.DATA_RISK: "red",
+}
+_NOTICED = {
+    Disruption.NONE: "clients notice nothing",
+    Disruption.RECONNECT: "clients reconnect",
+    Disruption.RESTART: "the server restarts, its data is preserved",
+    Disruption.DATA_RISK: "data is at risk",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What the next visit to a tenant would do.
+
+    Attributes:
+        is_new: Whether nothing is known of the tenant yet, so that all of it has to be made.
+    """
+
+    name: str
+    plan: Plan
+    is_new: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same for programs."""
+        blocked = self.plan.blocked
+        return {
+            "disruption": self.plan.disruption.value,
+            "new": self.is_new,
+            "actions": [
+                {
+                    "action": type(action).__name__,
+                    "detail": action.detail(),
+                    "cause": action.cause,
+                    "disruption": action.disruption.value,
+                    "text": describe(action),
+                }
+                for action in self.plan.actions
+            ],
+            "blocked": {"reason": blocked.reason, "message": blocked.message} if blocked else None,
+        }
+
+
+def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
+    """Return what the daemon would do next to make *spec* true.
+
+    Raises:
+        StatusUnreadableError: The published snapshot cannot be understood.
+    """
+    published = PublishedStatus(invocation.paths)
+    try:
+        tenant = published.tenant(spec.name)
+    except StatusUnreadableError:
+        tenant = None
+    seen = snapshot_of(tenant) if tenant else None
+    now = invocation.surroundings.now()
+    is_new = seen is None
+    if seen is None:
+        seen = _nothing(spec.name, invocation, any_host(published))
+    return Preview(name=spec.name, plan=plan_tenant(spec, seen, rules, now), is_new=is_new)
+
+
+def print_preview(preview: Preview, *, title: bool = True) -> None:
+    """Print a plan for a person."""
+    plan = preview.plan
+    if not plan.actions and plan.blocked is None:
+        click.echo(f"tenant/{preview.name}: nothing to do")
+        return
+    if title:
+        noticed = click.style(_NOTICED[plan.disruption], fg=_COLOURS[plan.disruption])
+        kind = "is new" if preview.is_new else noticed
+        click.echo(f"tenant/{preview.name}: {kind}")
+    for line in str(plan).splitlines():
+        click.echo(f"  {line}")
+
+
+def _nothing(name: TenantName, invocation: Invocation, host: SeenHost | None) -> Snapshot:
+    """Return the snapshot of a tenant that nobody has looked at yet."""
+    return Snapshot(
+        tenant_name=name,
+        at=invocation.surroundings.now(),
+        memory=Memory(),
+        host=host or SeenHost(authority=SeenAuthority(exists=False)),
+        containers=(),
+        image_exists=None,
+        files=SeenFiles(
+            folders_ready=False,
+            configuration=None,
+            users=None,
+            data_marker=False,
+            has_dump=False,
+            has_append_only=False,
+        ),
+        certificate=None,
+    )
