@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,7 @@ from cachepilot.spec.problem import Problem
 from cachepilot.spec.quantities import Duration, duration_to_text
 from cachepilot.spec.resolve import resolve
 from cachepilot.spec.rules import Rules
+from cachepilot.spec.schema import draft07
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.spec.tree import Fault, Tree
 
@@ -140,6 +141,11 @@ def load_settings(path: Path) -> Settings:
     if isinstance(found, Settings):
         return found
     raise SettingsError("\n".join(str(problem) for problem in found))
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the settings file, draft-07."""
+    return draft07(Settings, "CachePilot settings")
 
 
 def check_settings(path: Path) -> Settings | tuple[Problem, ...]:

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _SIZE_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -70,14 +70,20 @@ def duration_to_text(span: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def _size_as_written(size: int) -> str | int:
+    return size_to_text(size) if size else 0
+
+
 Size = Annotated[
     int,
     BeforeValidator(size_from_text),
+    PlainSerializer(_size_as_written, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["256MiB"]}),
 ]
 Duration = Annotated[
     timedelta,
     BeforeValidator(duration_from_text),
+    PlainSerializer(duration_to_text, return_type=str, when_used="json"),
     WithJsonSchema(
         {"type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "examples": ["90d"]}
     ),
