@@ -1,0 +1,77 @@
+"""The text of the host's published status, with the facts that all tenants share."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cachepilot.adapters.status_format import Json, render_condition, render_instant
+from cachepilot.observe.snapshot import SeenAuthority, SeenHost
+from cachepilot.spec.document import API_VERSION
+from cachepilot.status.host import HostStatus
+
+
+def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
+    """Return what is published about host and daemon.
+
+    Args:
+        status: What the daemon says.
+        shared: Ledger and ports as last seen; in a thousand tenants' files the same facts would
+            be megabytes.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Host",
+        "daemon": {
+            "pid": status.pid,
+            "version": status.version,
+            "startedAt": render_instant(status.started_at),
+            "heartbeatAt": render_instant(status.heartbeat_at),
+            "settingsDigest": status.settings_digest,
+        },
+        "docker": {"up": not status.docker_problem, "message": status.docker_problem},
+        "authority": _render_authority(status.authority),
+        "problems": [
+            {
+                "file": each.file,
+                "line": each.line,
+                "column": each.column,
+                "where": each.where,
+                "message": each.message,
+                "hint": each.hint,
+            }
+            for each in status.problems
+        ],
+        "orphans": [{"container": name, "tenant": tenant} for name, tenant in status.orphans],
+        "conditions": [render_condition(condition) for condition in status.conditions],
+        "tenants": status.tenants,
+        "shared": _hosts().dump_python(shared, mode="json") if shared else None,
+    }
+
+
+def parse_shared(content: Json) -> SeenHost | None:
+    """Return the shared facts of :func:`render_host`.
+
+    Raises:
+        ValueError: They are not what we publish.
+    """
+    shared: Any = content.get("shared")
+    return _hosts().validate_python(shared) if shared else None
+
+
+def _render_authority(authority: SeenAuthority | None) -> Json | None:
+    if authority is None:
+        return None
+    not_after = authority.not_after
+    return {
+        "fingerprint": authority.fingerprint,
+        "notAfter": render_instant(not_after) if not_after else None,
+        "problem": authority.problem,
+    }
+
+
+@cache
+def _hosts() -> TypeAdapter[SeenHost]:
+    return TypeAdapter(SeenHost)

@@ -1,0 +1,202 @@
+"""The text of a tenant's published status: an allow-list of fields, readable by programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
+from cachepilot.spec.document import (
+    API_VERSION,
+    AccessMode,
+    MemoryPolicy,
+    PersistenceMode,
+    State,
+    TenantName,
+)
+from cachepilot.spec.quantities import duration_from_text, duration_to_text
+from cachepilot.spec.tenant import TenantSpec
+from cachepilot.status.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Endpoint,
+    TenantStatus,
+)
+
+Json = dict[str, Any]
+
+# Nobody asks a server for these; should that change, they still do not get out.
+_SECRET_DIRECTIVES = {"masterauth", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"}
+
+
+def render_tenant(status: TenantStatus) -> Json:
+    """Return what is published about one tenant."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Tenant",
+        "metadata": {
+            "name": status.tenant_name,
+            "labels": dict(status.labels),
+            "annotations": dict(status.annotations),
+            "source": status.source,
+        },
+        "spec": render_spec(status.spec) if status.spec else None,
+        "status": {
+            "word": status.word,
+            "generation": status.generation,
+            "observedGeneration": status.observed_generation,
+            "observedDigest": status.observed_digest,
+            "settingsDigest": status.settings_digest,
+            "observedAt": render_instant(status.observed_at),
+            "conditions": [render_condition(condition) for condition in status.conditions],
+            "endpoints": [
+                {"listener": each.listener, "host": each.host, "port": each.port}
+                for each in status.endpoints
+            ],
+            "problems": list(status.problems),
+            "plan": list(status.plan),
+        },
+        "snapshot": _render_snapshot(status.snapshot) if status.snapshot else None,
+    }
+
+
+def parse_tenant(content: Json) -> TenantStatus:
+    """Return what :func:`render_tenant` was given, without what all tenants share.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is not what we publish.
+    """
+    metadata, status = content["metadata"], content["status"]
+    name = TenantName(metadata["name"])
+    if content["kind"] != "Tenant":
+        raise ValueError("it is not about a tenant")
+    return TenantStatus(
+        tenant_name=name,
+        word=status["word"],
+        generation=status["generation"],
+        observed_generation=status["observedGeneration"],
+        observed_digest=status["observedDigest"],
+        settings_digest=status["settingsDigest"],
+        observed_at=datetime.fromisoformat(status["observedAt"]),
+        source=metadata["source"],
+        labels=tuple(metadata["labels"].items()),
+        annotations=tuple(metadata["annotations"].items()),
+        spec=_parse_spec(name, content["spec"]) if content["spec"] else None,
+        conditions=tuple(_parse_condition(each) for each in status["conditions"]),
+        endpoints=tuple(Endpoint(**each) for each in status["endpoints"]),
+        problems=tuple(status["problems"]),
+        plan=tuple(status["plan"]),
+        snapshot=_snapshots().validate_python(content["snapshot"])
+        if content["snapshot"]
+        else None,
+    )
+
+
+def keep_own_facts(host: SeenHost) -> SeenHost:
+    """Return what of *host* concerns one tenant; the rest is published once for all."""
+    return SeenHost(authority=host.authority, foreign_addresses=host.foreign_addresses)
+
+
+def render_spec(spec: TenantSpec) -> Json:
+    """Return the wanted state in the words of the document, every default filled in."""
+    return {
+        "state": spec.state.value,
+        "paused": spec.paused,
+        "engine": {"image": spec.image, "config": dict(spec.config)},
+        "memory": {
+            "max": spec.memory_max,
+            "limit": spec.memory_limit,
+            "policy": spec.memory_policy.value,
+        },
+        "cpus": spec.cpus,
+        "persistence": {"mode": spec.persistence.value},
+        "access": {
+            "mode": spec.access.value,
+            "ports": {"tls": spec.tls_port, "plain": spec.plain_port},
+            "bind": list(spec.bind),
+        },
+        "tls": {
+            "names": list(spec.names),
+            "lifetime": duration_to_text(spec.certificate_lifetime),
+            "renewBefore": duration_to_text(spec.renew_before),
+        },
+        "auth": {"passwordFile": spec.password_file, "scripting": spec.scripting},
+        "restartedAt": spec.restarted_at,
+    }
+
+
+def render_condition(condition: Condition) -> Json:
+    """Return one condition as the conventions of Kubernetes spell it."""
+    return {
+        "type": condition.type.value,
+        "status": condition.status.value,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": render_instant(condition.last_transition_time),
+    }
+
+
+def render_instant(moment: datetime) -> str:
+    """Return *moment* as RFC 3339 text."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _render_snapshot(snapshot: Snapshot) -> Json:
+    published = replace(snapshot, host=keep_own_facts(snapshot.host))
+    if isinstance(published.server, SeenServer):
+        directives = tuple(
+            (name, value)
+            for name, value in published.server.directives
+            if name.lower() not in _SECRET_DIRECTIVES
+        )
+        published = replace(published, server=replace(published.server, directives=directives))
+    content: Json = _snapshots().dump_python(published, mode="json")
+    return content
+
+
+def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
+    memory, access, tls = content["memory"], content["access"], content["tls"]
+    return TenantSpec(
+        name=name,
+        state=State(content["state"]),
+        paused=content["paused"],
+        image=content["engine"]["image"],
+        config=tuple(content["engine"]["config"].items()),
+        memory_max=memory["max"],
+        memory_limit=memory["limit"],
+        memory_policy=MemoryPolicy(memory["policy"]),
+        cpus=content["cpus"],
+        persistence=PersistenceMode(content["persistence"]["mode"]),
+        access=AccessMode(access["mode"]),
+        tls_port=access["ports"]["tls"],
+        plain_port=access["ports"]["plain"],
+        bind=tuple(access["bind"]),
+        names=tuple(tls["names"]),
+        certificate_lifetime=duration_from_text(tls["lifetime"]),
+        renew_before=duration_from_text(tls["renewBefore"]),
+        password_file=content["auth"]["passwordFile"],
+        scripting=content["auth"]["scripting"],
+        restarted_at=content["restartedAt"],
+    )
+
+
+def _parse_condition(content: Mapping[str, Any]) -> Condition:
+    return Condition(
+        type=ConditionType(content["type"]),
+        status=ConditionStatus(content["status"]),
+        reason=content["reason"],
+        message=content["message"],
+        last_transition_time=datetime.fromisoformat(content["lastTransitionTime"]),
+    )
+
+
+@cache
+def _snapshots() -> TypeAdapter[Snapshot]:
+    """Return the (costly) reader and writer of snapshots, made when first needed."""
+    return TypeAdapter(Snapshot)
