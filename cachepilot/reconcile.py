@@ -15,7 +15,7 @@ from cachepilot.observe.collect import Questions, collect
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import Snapshot, Unknown
-from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument
+from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
 from cachepilot.spec.document import State, TenantName
@@ -157,7 +157,7 @@ def _visit(
         blank = replace(blank, memory=memory, spec=spec)
         if spec is None:
             return blank, ()
-        outcomes = _remember(reading, memory, world, before)
+        outcomes = _remember(reading, memory, spec, world, before)
         if outcomes and not isinstance(outcomes[-1], Done):
             return replace(blank, outcomes=outcomes), outcomes
         return _converge(blank, spec, world, terms, before, outcomes)
@@ -200,12 +200,22 @@ def _look(name: TenantName, spec: TenantSpec, world: World) -> Snapshot:
 
 
 def _remember(
-    reading: Reading, memory: Memory, world: World, before: Callable[[Action], None]
+    reading: Reading,
+    memory: Memory,
+    spec: TenantSpec,
+    world: World,
+    before: Callable[[Action], None],
 ) -> tuple[Outcome, ...]:
-    """Keep a new valid document before anything is done because of it."""
-    if reading.spec is None or (
-        reading.digest == memory.document_digest and reading.source == memory.source
-    ):
+    """Keep a new valid document, or the end of one, before anything is done because of it."""
+    if reading.spec is None:
+        ends = spec.state is State.DELETED and reading.presence is Presence.ABSENT
+        if not ends or memory.retired:
+            return ()
+        retire = Retire(tenant_name=reading.tenant_name, cause="its file is gone for good")
+        before(retire)
+        return (perform(retire, world.writers, now=world.utc_now()),)
+    unchanged = reading.digest == memory.document_digest and reading.source == memory.source
+    if unchanged and not memory.retired:
         return ()
     changed = reading.digest != memory.document_digest
     action = RememberDocument(
@@ -225,8 +235,8 @@ def _spec_in_force(
 ) -> TenantSpec | None:
     """Return the newest valid spec, else the last good one; a vanished file ends serving late.
 
-    Raises:
-        StalledError: The last good document no longer fits the settings.
+    None means that nothing usable was ever seen, or that the last good document breaks rules
+    which the settings have since been given; whatever runs is left alone then.
     """
     if reading.spec is not None:
         return reading.spec
@@ -236,6 +246,7 @@ def _spec_in_force(
     if isinstance(parsed, tuple):
         return None
     gone_since = reading.absent_since if reading.presence is Presence.ABSENT else None
-    if gone_since is not None and now - gone_since >= rules.removalGrace:
+    is_over = gone_since is not None and now - gone_since >= rules.removalGrace
+    if memory.retired or is_over:
         return replace(parsed.spec, state=State.DELETED)
     return parsed.spec

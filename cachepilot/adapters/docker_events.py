@@ -11,6 +11,7 @@ import docker
 import docker.errors
 import requests.exceptions
 import urllib3.exceptions
+from docker.types.daemon import CancellableStream
 
 from cachepilot.adapters.docker_client import DockerClients
 from cachepilot.adapters.labels import ROOT, TENANT
@@ -72,7 +73,7 @@ class DockerEvents:
         self._on_change = on_change
         self._on_gap = on_gap
         self._on_state = on_state
-        self._client: docker.APIClient | None = None
+        self._stream: CancellableStream[dict[str, Any]] | None = None
 
     def follow(self, stopping: threading.Event) -> None:
         """Follow until *stopping* is set; a broken stream is opened again."""
@@ -88,17 +89,17 @@ class DockerEvents:
 
     def close(self) -> None:
         """End a stream that waits for the next event."""
-        if self._client is not None:
-            self._client.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def _follow_once(self) -> None:
-        self._client = self._clients.separate()
+        client = self._clients.separate()
         filters = {"type": "container", "label": f"{ROOT}={self._root}"}
-        stream = self._client.events(decode=True, filters=filters)
+        self._stream = client.events(decode=True, filters=filters)
         self._on_state("")
         # Whatever happened before the stream was open, nobody told us.
         self._on_gap()
-        for event in stream:
+        for event in self._stream:
             self._tell(event)
 
     def _tell(self, event: dict[str, Any]) -> None:

@@ -47,8 +47,13 @@ class RecordWriter:
                 document_digest=digest,
                 source=source,
                 document=document,
+                retired=False,
             ),
         )
+
+    def retire(self, tenant_name: TenantName) -> None:
+        """Record that serving ended with the tenant's file; remembering a document undoes it."""
+        self._records.amend(tenant_name, lambda memory: replace(memory, retired=True))
 
     def reserve(self, tenant_name: TenantName, reservation: Reservation) -> None:
         """Take ports and uid in the ledger, release what the tenant held before, and record it.

@@ -76,14 +76,10 @@ class RedisManagement:
             info: Reply = client.info()
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
-            pipeline = client.pipeline(transaction=False)
-            pipeline.config_get(*directives)
-            pipeline.acl_users()
-            values, names = pipeline.execute()
-            pipeline = client.pipeline(transaction=False)
-            for name in names:
-                pipeline.acl_getuser(name)
-            users = dict(zip(names, pipeline.execute(), strict=True))
+            values: Reply = client.config_get(*directives)
+            # One by one: a pipeline would open a connection of its own.
+            names = [str(name) for name in client.acl_users()]
+            users: dict[str, Any] = {name: client.acl_getuser(name) for name in names}
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(_why(error), saturated=_SATURATED in str(error))

@@ -47,6 +47,7 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
     match action:
         case (
             a.RememberDocument()
+            | a.Retire()
             | a.Reserve()
             | a.GenerateCredential()
             | a.AdoptPassword()
@@ -102,6 +103,8 @@ def _remember(action: a.MemoryAction, writers: Writers) -> None:
             memory.remember_document(
                 name, generation=n, digest=digest, source=source, document=document
             )
+        case a.Retire():
+            memory.retire(name)
         case a.Reserve(reservation=reservation):
             memory.reserve(name, reservation)
         case a.GenerateCredential(user=user):

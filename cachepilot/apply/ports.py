@@ -24,6 +24,9 @@ class MemoryWriter(Protocol):
     ) -> None:
         """Keep a document as the last good one."""
 
+    def retire(self, tenant_name: TenantName) -> None:
+        """Record that serving ended with the tenant's file; remembering a document undoes it."""
+
     def reserve(self, tenant_name: TenantName, reservation: Reservation) -> None:
         """Take ports and uid in the ledger, release what the tenant held before, and record it.
 

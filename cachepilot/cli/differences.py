@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import click
 
-from cachepilot.adapters.published import StatusUnreadableError
 from cachepilot.adapters.spec_apply import Change, ChangeSet, Result
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.planning import Preview, preview, print_preview
+from cachepilot.errors import UnavailableError
 from cachepilot.spec.rules import Rules
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -65,7 +65,7 @@ def preview_of(invocation: Invocation, change: Change, rules: Rules) -> Preview 
     """Return what the daemon would do because of *change*, or why nobody can tell."""
     try:
         return preview(invocation, change.parsed.spec, rules)
-    except StatusUnreadableError as error:
+    except UnavailableError as error:
         return f"cannot tell what the daemon would do: {error}"
 
 

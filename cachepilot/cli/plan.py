@@ -42,9 +42,9 @@ def plan(invocation: Invocation, words: Sequence[str], *, output: str) -> None:
     warn_if_stale(invocation, published)
     try:
         published.stamps()
-        previews = [preview(invocation, spec, rules) for spec in specs]
     except StatusUnreadableError as error:
         raise no_status(error) from error
+    previews = [preview(invocation, spec, rules) for spec in specs]
     if output == "json":
         items = [
             {

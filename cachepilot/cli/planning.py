@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
-from cachepilot.adapters.published_snapshot import any_host, snapshot_of
+from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.cli.invocation import Invocation
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
@@ -68,18 +68,15 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     """Return what the daemon would do next to make *spec* true.
 
     Raises:
-        StatusUnreadableError: The published snapshot cannot be understood.
+        UnavailableError: The published snapshot is closed to us.
     """
-    published = PublishedStatus(invocation.paths)
-    try:
-        tenant = published.tenant(spec.name)
-    except StatusUnreadableError:
-        tenant = None
-    seen = snapshot_of(tenant) if tenant else None
+    store = StatusFiles(invocation.paths, owner=None)
+    status = store.read(spec.name)
+    seen = status.snapshot if status else None
     now = invocation.surroundings.now()
     is_new = seen is None
     if seen is None:
-        seen = _nothing(spec.name, invocation, any_host(published))
+        seen = _nothing(spec.name, invocation, _any_host(invocation, store))
     return Preview(name=spec.name, plan=plan_tenant(spec, seen, rules, now), is_new=is_new)
 
 
@@ -95,6 +92,19 @@ def print_preview(preview: Preview, *, title: bool = True) -> None:
         click.echo(f"tenant/{preview.name}: {kind}")
     for line in str(plan).splitlines():
         click.echo(f"  {line}")
+
+
+def _any_host(invocation: Invocation, store: StatusFiles) -> SeenHost | None:
+    """Return what was last seen of the host, which all tenants share, or None."""
+    try:
+        names = PublishedStatus(invocation.paths).names()
+    except StatusUnreadableError:
+        return None
+    for name in names:
+        status = store.read(TenantName(name))
+        if status and status.snapshot:
+            return status.snapshot.host
+    return None
 
 
 def _nothing(name: TenantName, invocation: Invocation, host: SeenHost | None) -> Snapshot:

@@ -55,6 +55,8 @@ class Memory:
         persistence: The mode that the data on disk is really kept in; it follows the spec only
             when a change of mode is complete.
         load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
+        retired: Whether serving ended because the tenant's file was gone for long enough; a
+            daemon that starts later must not revive it.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
     """
@@ -70,6 +72,7 @@ class Memory:
     data_ready: bool = False
     persistence: PersistenceMode | None = None
     load_once: bool = False
+    retired: bool = False
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
 

@@ -112,7 +112,7 @@ def _locate(detail: ErrorDetails, tree: Tree) -> tuple[Path, bool]:
     if detail["type"] == "missing":
         return location, False
     for step in location:
-        if not tree.has((*path, step)) and tree.find((*path, step)) is None:
+        if not tree.has((*path, step)):
             break
         path = (*path, step)
     return path, "[key]" in location or detail["type"] == "extra_forbidden"

@@ -86,7 +86,12 @@ class Tree:
 
     def has(self, path: Path) -> bool:
         """Return whether something was written at *path*, even if only the key."""
-        return path in self.keys or path in self.values
+        if not path:
+            return True
+        parent, step = self.find(path[:-1]), path[-1]
+        if isinstance(parent, list):
+            return isinstance(step, int) and step < len(parent)
+        return isinstance(parent, dict) and step in parent
 
     def place(self, path: Path, *, at_key: bool = False) -> Place:
         """Return where *path* stands; for what is missing, where its nearest parent begins."""

@@ -44,6 +44,7 @@ from cachepilot.plan.actions.memory import (
     RememberDocument,
     RememberPersistence,
     Reserve,
+    Retire,
 )
 from cachepilot.plan.actions.server import (
     AwaitRewrite,
@@ -91,6 +92,7 @@ __all__ = [
     "RenameContainer",
     "Reserve",
     "RestartContainer",
+    "Retire",
     "SaveDataset",
     "SaveInBackground",
     "ServerAction",

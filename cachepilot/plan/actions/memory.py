@@ -24,6 +24,11 @@ class RememberDocument(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retire(BaseAction):
+    """Remember that serving ends because the tenant's file is gone; a new document undoes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve(BaseAction):
     """Write ports, user id and bridge into the durable ledger."""
 
@@ -94,6 +99,7 @@ class RememberPersistence(BaseAction):
 
 MemoryAction = (
     RememberDocument
+    | Retire
     | Reserve
     | GenerateCredential
     | AdoptPassword

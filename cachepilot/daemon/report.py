@@ -1,0 +1,172 @@
+"""How the daemon itself is doing: host.json, the one-line status, health and facts."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from cachepilot import __version__, clock
+from cachepilot.daemon.fleet import Fleet
+from cachepilot.daemon.loop import Loop
+from cachepilot.daemon.metrics import DaemonFacts
+from cachepilot.errors import CachePilotError
+from cachepilot.settings import Settings
+from cachepilot.spec.problem import Problem
+from cachepilot.status.conditions import Condition, ConditionStatus, ConditionType
+from cachepilot.status.host import HostStatus
+from cachepilot.wiring import Parts
+
+_PUBLISH_EVERY = 5.0
+
+
+class Reporter:
+    """Collects what others note and says how the daemon is."""
+
+    def __init__(self, parts: Parts, loop: Loop, fleet: Fleet, settings: Settings) -> None:
+        self._parts = parts
+        self._loop = loop
+        self._fleet = fleet
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._started = clock.utc_now()
+        self._docker_problem = "Docker was not asked yet"
+        self._settings_problem = ""
+        self._reloaded = self._started.timestamp()
+        self._orphans: tuple[tuple[str, str], ...] = ()
+        self._compared = 0.0
+        self._problems: tuple[Problem, ...] = ()
+        self._published = 0.0
+
+    def use_settings(self, settings: Settings) -> None:
+        """Take new settings."""
+        self._settings, self._settings_problem = settings, ""
+        self._reloaded = clock.utc_now().timestamp()
+
+    def note_settings(self, problem: str) -> None:
+        """Note that the newest settings cannot be used."""
+        self._settings_problem = problem
+
+    def note_docker(self, problem: str) -> bool:
+        """Note whether the engine answers; return whether that is news."""
+        with self._lock:
+            changed = self._docker_problem != problem
+            self._docker_problem = problem
+        return changed
+
+    def note_comparison(self, orphans: tuple[tuple[str, str], ...]) -> None:
+        """Note a complete listing and tell of containers that belong to nobody."""
+        now = clock.utc_now()
+        for container, tenant in set(orphans) - set(self._orphans):
+            self._parts.events.record(
+                at=now,
+                tenant_name=None,
+                warning=True,
+                reason="OrphanContainer",
+                message=f"container {container} says it belongs to {tenant}, "
+                "which is no tenant of ours; it is left alone",
+            )
+        self._orphans, self._compared = orphans, now.timestamp()
+
+    def note_problems(self) -> None:
+        """Note what is wrong with the folder, and tell what was not wrong before."""
+        problems = self._parts.files.problems()
+        now = clock.utc_now()
+        for problem in problems:
+            if problem not in self._problems:
+                self._parts.events.record(
+                    at=now,
+                    tenant_name=None,
+                    warning=True,
+                    reason="SpecProblem",
+                    message=str(problem),
+                )
+        self._problems = problems
+
+    def tick(self) -> None:
+        """Publish every few seconds, so that a reader can tell a living daemon from a dead one."""
+        if clock.monotonic() - self._published >= _PUBLISH_EVERY:
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish now; a full or read-only folder must not take the daemon down."""
+        self._published = clock.monotonic()
+        try:
+            self._parts.board.publish_host(self._host_status())
+        except (CachePilotError, OSError) as error:
+            self._docker_problem = self._docker_problem or f"cannot publish status: {error}"
+
+    def headline(self) -> str:
+        """Return one line for ``systemctl status``."""
+        statuses = self._fleet.statuses()
+        words: dict[str, int] = {}
+        for status in statuses:
+            words[status.word] = words.get(status.word, 0) + 1
+        parts = [f"{number} {word}" for word, number in sorted(words.items())]
+        trouble = f"; {self._docker_problem}" if self._docker_problem else ""
+        return f"{len(statuses)} tenants: {', '.join(parts) or 'none'}{trouble}"
+
+    def stuck(self, longest_action: float) -> dict[str, str]:
+        """Return which workers show no sign of life; asks nobody outside."""
+        now, patience = clock.monotonic(), self._settings.daemon.watchdog.total_seconds()
+        found = {}
+        for worker, beat in dict(self._loop.beats).items():
+            allowed = longest_action if beat.visiting else patience
+            if now - beat.at > allowed:
+                found[worker] = f"no sign of life for {now - beat.at:.0f} s"
+        return found
+
+    def not_ready(self) -> dict[str, str]:
+        """Return what keeps the daemon from its work; a broken tenant does not."""
+        return {"docker": self._docker_problem} if self._docker_problem else {}
+
+    def facts(self) -> DaemonFacts:
+        """Return the daemon's own part of the metrics."""
+        beats = dict(self._loop.beats).values()
+        age = clock.monotonic() - min((beat.at for beat in beats), default=clock.monotonic())
+        authority = self._parts.authority.look()
+        return DaemonFacts(
+            docker_up=not self._docker_problem,
+            queue_depth=self._loop.depth(),
+            active_workers=sum(1 for beat in beats if beat.visiting),
+            spec_problems=len(self._problems),
+            orphans=len(self._orphans),
+            heartbeat=clock.utc_now().timestamp() - age,
+            last_resync=self._compared,
+            reload_ok=not self._settings_problem,
+            reload_time=self._reloaded,
+            authority_ends=authority.not_after.timestamp() if authority.not_after else None,
+        )
+
+    def _host_status(self) -> HostStatus:
+        file = str(self._parts.paths.settings_file)
+        settings = (
+            (Problem(file=file, message=self._settings_problem),) if self._settings_problem else ()
+        )
+        now = clock.utc_now()
+        return HostStatus(
+            pid=os.getpid(),
+            version=__version__,
+            started_at=self._started,
+            heartbeat_at=now,
+            settings_digest=self._settings.digest,
+            docker_problem=self._docker_problem,
+            authority=self._parts.authority.look(),
+            problems=(*settings, *self._problems),
+            orphans=self._orphans,
+            conditions=self._conditions(),
+            tenants=len(self._fleet.statuses()),
+        )
+
+    def _conditions(self) -> tuple[Condition, ...]:
+        """Return what a person must know about the host as a whole."""
+        if not self._parts.brake.engaged:
+            return ()
+        return (
+            Condition(
+                type=ConditionType.STALLED,
+                status=ConditionStatus.TRUE,
+                reason="MassRemoval",
+                message=self._parts.brake.engaged,
+                last_transition_time=clock.utc_now(),
+            ),
+        )
