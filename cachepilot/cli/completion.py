@@ -17,7 +17,7 @@ _SHELLS: dict[str, type[ShellComplete]] = {
 
 
 @click.command(cls=Verb)
-@click.argument("shell", type=click.Choice(list(_SHELLS)))
+@click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="bash|zsh|fish")
 @click.pass_context
 def completion(context: click.Context, /, *, shell: str) -> None:
     """Print a completion script for your shell.

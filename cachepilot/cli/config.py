@@ -20,7 +20,9 @@ def config() -> None:
 
 
 @config.command(cls=Verb)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), required=False, metavar="[FILE]"
+)
 @output_option("text", "json")
 @pass_invocation
 def check(invocation: Invocation, file: Path | None, *, output: str) -> int:

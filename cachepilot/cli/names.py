@@ -15,6 +15,12 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import current
 from cachepilot.spec.spelling import did_you_mean
 
+_METAVARS = {
+    (True, False): "tenants [NAME]...",
+    (True, True): "tenant NAME",
+    (False, True): "NAME...",
+    (False, False): "[NAME]...",
+}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 NOUNS = ("tenant", "tenants")
@@ -91,7 +97,7 @@ def names_argument(*, required: bool, noun: bool = False) -> Callable[[_Function
         "words",
         nargs=-1,
         required=required,
-        metavar="tenants [NAME]..." if noun else ("NAME..." if required else "[NAME]..."),
+        metavar=_METAVARS[noun, required],
         shell_complete=complete_noun_and_names if noun else complete_names,
     )
 

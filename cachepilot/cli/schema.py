@@ -9,7 +9,12 @@ from cachepilot.cli.verb import Verb
 
 
 @click.command(cls=Verb)
-@click.argument("kind", type=click.Choice(["tenant", "settings"]), default="tenant")
+@click.argument(
+    "kind",
+    type=click.Choice(["tenant", "settings"]),
+    default="tenant",
+    metavar="[tenant|settings]",
+)
 @click.option("-o", "--output", type=click.Choice(["json"]), default="json", help="How to print.")
 def schema(*, kind: str, output: str) -> None:  # noqa: ARG001 - accepted like everywhere else
     """Print the JSON Schema (draft-07) of a tenant's document, or of the settings file."""

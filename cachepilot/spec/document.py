@@ -23,7 +23,7 @@ TenantName = NewType("TenantName", str)
 API_VERSION = "cachepilot/v1"
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$"
-IMAGE_PATTERN = r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$"
+IMAGE_PATTERN = r"^[a-z0-9][A-Za-z0-9._:-]*(/[a-z0-9][A-Za-z0-9._:-]*)*(@sha256:[0-9a-f]{64})?$"
 _HOST_NAME = re.compile(
     r"^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
@@ -137,6 +137,7 @@ Instant = Annotated[
 AbsolutePath = Annotated[
     str, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})
 ]
+Image = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=255)]
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
@@ -169,7 +170,7 @@ class Metadata(SpecModel):
 class EngineFields(SpecModel):
     """Which server runs, and how it is tuned."""
 
-    image: Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)] | None = _field(
+    image: Image | None = _field(
         "Image of the server; one whose name contains `valkey` runs valkey-server, "
         "any other redis-server.",
         RESTART,

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cachepilot.spec.document import LABEL_KEY_PATTERN, NAME_PATTERN
+from cachepilot.spec.document import IMAGE_PATTERN, LABEL_KEY_PATTERN, NAME_PATTERN
 from cachepilot.spec.spelling import did_you_mean, folded
 from cachepilot.spec.tree import Fault, Path, Tree, Value, shorten
 
@@ -23,6 +23,7 @@ _USER_INFO = re.compile(r"//[^/@\s]*@")
 _MOST = 100
 
 _PATTERNS = {
+    IMAGE_PATTERN: "the name of an image such as redis:8.0",
     NAME_PATTERN: "lower-case letters, digits and hyphens, at most 63, "
     "with a letter or digit at both ends",
     LABEL_KEY_PATTERN: "letters, digits, dots, hyphens, underscores and slashes, "

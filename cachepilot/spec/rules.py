@@ -16,10 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from cachepilot.spec.directives import EngineConfig, SpecModel
 from cachepilot.spec.document import (
-    IMAGE_PATTERN,
     AccessMode,
     Address,
     DialledName,
+    Image,
     MemoryPolicy,
     PersistenceMode,
 )
@@ -87,9 +87,7 @@ class HeadRoom(SpecModel):
 class EngineDefaults(SpecModel):
     """Which server runs where a document does not say."""
 
-    image: Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)] = Field(
-        "redis:8.0", description="Image of the server."
-    )
+    image: Image = Field("redis:8.0", description="Image of the server.")
     config: EngineConfig = Field(
         default_factory=EngineConfig,
         description="Directives of the server; a document overrides them one by one.",

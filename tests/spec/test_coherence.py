@@ -1,0 +1,160 @@
+"""What only several fields together can get wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachepilot.spec.headroom import container_limit
+from cachepilot.spec.resolve import resolve
+from cachepilot.spec.rules import Rules
+from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.tree import field_path
+from tests.builders import document, rules
+
+
+def faults(under: Rules | None = None, **fields) -> dict[str, str]:
+    found = resolve(document("acme", **fields), under or Rules())
+    if isinstance(found, TenantSpec):
+        return {}
+    return {field_path(fault.path): fault.message for fault in found}
+
+
+def test_limit_below_the_head_room_shows_the_rule_with_its_numbers():
+    found = faults(memory={"max": "100MiB", "limit": "190MiB"}, persistence={"mode": "rdb"})
+
+    assert found == {
+        "spec.memory.limit": "expected at least 206MiB, or the kernel may kill the server: "
+        "16MiB + 100MiB x (1 + 0.1 for buffers + 0.8 for copy-on-write while rdb saves) = 206MiB; "
+        "got 190MiB"
+    }
+
+
+def test_the_smallest_safe_limit_is_accepted():
+    assert not faults(memory={"max": "100MiB", "limit": "206MiB"}, persistence={"mode": "rdb"})
+    assert not faults(memory={"max": "100MiB", "limit": "126MiB"})
+
+
+@pytest.mark.parametrize(
+    ("size", "is_fine"), [("1MiB", False), ("2MiB", True), ("8MiB", True), ("9MiB", False)]
+)
+def test_memory_stays_within_the_limits(size, is_fine):
+    host = rules(limits={"memory": "8MiB", "minimumMemory": "2MiB"})
+
+    assert (faults(host, memory={"max": size}) == {}) is is_fine
+
+
+def test_default_beyond_the_limits_is_said_to_be_the_default():
+    found = faults(rules(limits={"memory": "8MiB"}))
+
+    assert found["spec.memory.max"].endswith("got 256MiB (the default of this host)")
+
+
+def test_container_memory_is_bounded_where_the_host_says_so():
+    host = rules(limits={"containerMemory": "100MiB"})
+
+    assert not faults(host, memory={"max": "50MiB"})
+    assert "spec.memory.limit" in faults(host, memory={"max": "50MiB", "limit": "101MiB"})
+    # What the rule adds by itself counts too, and the rule is shown.
+    assert "x (1 + 0.1" in faults(host, memory={"max": "90MiB"})["spec.memory.limit"]
+
+
+def test_cpus_are_bounded_where_the_host_says_so():
+    host = rules(limits={"cpus": 2})
+
+    assert faults(host, cpus=2.5) == {
+        "spec.cpus": "expected at most 2 as this host's limits say; got 2.5"
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "is_fine"),
+    [("redis:8.0", True), ("redis", False), ("valkey/valkey:8", True), ("evil/redis:8.0", False)],
+)
+def test_images_are_those_that_the_host_allows(image, is_fine):
+    host = rules(limits={"images": ["redis:*", "valkey/*"]})
+
+    assert (faults(host, engine={"image": image}) == {}) is is_fine
+
+
+@pytest.mark.parametrize(
+    ("mode", "ports", "wrong"),
+    [
+        ("tls-only", {"tls": 7000}, set()),
+        ("tls-only", {"plain": 7000}, {"plain"}),
+        ("plain-only", {"plain": 7000}, set()),
+        ("plain-only", {"tls": 7000}, {"tls"}),
+        ("dual-mode", {"tls": 7000, "plain": 7001}, set()),
+        ("dual-mode", {"tls": 7000, "plain": 7000}, {"plain"}),
+        ("dual-mode", {"tls": 65535, "plain": 1024}, set()),
+    ],
+)
+def test_pinned_ports_are_ports_that_are_opened(mode, ports, wrong):
+    found = faults(access={"mode": mode, "ports": ports})
+
+    assert set(found) == {f"spec.access.ports.{kind}" for kind in wrong}
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "0:0:0:0:0:0:0:0"])
+def test_wildcard_needs_the_hosts_consent_in_every_spelling(address):
+    allowed = rules(network={"allowWildcardBind": True}, hostNames=["cache.example"])
+
+    assert set(faults(access={"bind": [address]})) == {
+        "spec.access.bind[0]",
+        "spec.tls.extraNames",
+    }
+    assert not faults(allowed, access={"bind": [address]})
+
+
+def test_addresses_are_told_once():
+    allowed = rules(network={"allowWildcardBind": True}, hostNames=["cache.example"])
+
+    twice = faults(access={"bind": ["127.0.0.1", "::1", "::ffff:127.0.0.1"]})
+    contained = faults(allowed, access={"bind": ["192.0.2.1", "::1", "0.0.0.0"]})
+
+    assert set(twice) == {"spec.access.bind[2]"}
+    assert set(contained) == {"spec.access.bind[0]"}
+
+
+def test_encrypted_wildcard_needs_a_name_for_its_certificate():
+    allowed = rules(network={"allowWildcardBind": True})
+
+    assert set(faults(allowed, access={"bind": ["0.0.0.0"]})) == {"spec.tls.extraNames"}
+    assert not faults(allowed, access={"bind": ["0.0.0.0"], "mode": "plain-only"})
+    assert not faults(allowed, access={"bind": ["0.0.0.0"]}, tls={"extraNames": ["a.example"]})
+
+
+@pytest.mark.parametrize(
+    ("tls", "wrong"),
+    [
+        ({"lifetime": "59m"}, {"lifetime"}),
+        ({"lifetime": "1h"}, set()),
+        ({"lifetime": "3650d"}, set()),
+        ({"lifetime": "3651d"}, {"lifetime"}),
+        ({"lifetime": "10d", "renewBefore": "10d"}, {"renewBefore"}),
+        ({"lifetime": "10d", "renewBefore": "9d23h59m59s"}, set()),
+        ({"renewBefore": "0s"}, {"renewBefore"}),
+        ({"renewBefore": "91d"}, {"renewBefore"}),
+    ],
+)
+def test_certificates_live_long_enough_to_be_renewed(tls, wrong):
+    assert set(faults(tls=tls)) == {f"spec.tls.{key}" for key in wrong}
+
+
+@pytest.mark.parametrize("mode", ["none", "rdb"])
+def test_appendfsync_without_an_append_only_file_is_an_error(mode):
+    config = {"config": {"appendfsync": "always"}}
+
+    assert set(faults(engine=config, persistence={"mode": mode})) == {
+        "spec.engine.config.appendfsync"
+    }
+    assert not faults(engine=config, persistence={"mode": "aof"})
+
+
+def test_derived_limit_always_satisfies_the_rule():
+    for mode in ("none", "rdb", "aof"):
+        found = resolve(document(persistence={"mode": mode}, memory={"max": "77MiB"}), Rules())
+
+        assert isinstance(found, TenantSpec)
+        assert found.memory_limit == container_limit(
+            found.memory_max, found.persistence, Rules().headRoom
+        )
