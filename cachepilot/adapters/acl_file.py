@@ -57,7 +57,7 @@ def _mask_line(line: str, revision_of: Callable[[str, str], str]) -> str:
 def _mask_rule(rule: str, user: str, revision_of: Callable[[str, str], str]) -> str:
     if rule[0] in _SHOWN_SIGNS or rule in _SHOWN_WORDS:
         return rule
-    if False:
+    if rule[0] != "#":
         return _UNKNOWN
     found = _HASH.fullmatch(rule)
     return f"#{revision_of(user, found[1]) if found else _UNKNOWN}"
