@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # Images without a registry: Redis and Valkey as Debian packages them, imported into the engine at DOCKER_HOST.
 #
-#   images_up [redis7] [redis8] [valkey8]      cachepilot-lab/redis:7.0, redis:8.0, valkey:8.1; skips what exists
-#   images_down                                removes them, for an engine that stays
+#   images_up LOG [redis7] [redis8] [valkey8]      cachepilot-lab/redis:7.0, redis:8.0, valkey:8.1; skips what exists
 #
 # They are tagged as the lab's own, because they are nobody's official images, but behave like those in what matters to
 # whoever mounts a data folder: a volume at /data, no entrypoint that has to be known.
@@ -15,7 +14,6 @@ set -euo pipefail
 IMAGE_RECIPE=1
 DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# images_up LOG NAME…
 images_up() {
   local log=$1 name
   shift
@@ -29,17 +27,14 @@ images_up() {
   done
 }
 
-images_down() {
-  docker image ls --quiet --filter 'label=io.cachepilot.lab' | sort -u | xargs -r docker image rm --force >/dev/null
-}
-
 image_up() {
-  local log=$1 image=$2 suite=$3 engine=$4 recipe
+  local log=$1 image=$2 suite=$3 engine=$4 recipe mirror
   recipe=$(docker image inspect --format '{{index .Config.Labels "io.cachepilot.lab"}}' "$image" 2>/dev/null || true)
   [[ $recipe != "$IMAGE_RECIPE" ]] || return 0
   packages_up "$log" mmdebstrap=mmdebstrap debian-archive-keyring
   keyring_up "$log" "$suite"
-  progress "$log" "building image $image from Debian $suite" build_image "$image" "$suite" "$engine" "$(debian_mirror "$log")" ||
+  mirror=$(debian_mirror "$log") || exit 1
+  progress "$log" "building image $image from Debian $suite" build_image "$image" "$suite" "$engine" "$mirror" ||
     fail "cannot build image $image: read $log; any $engine image tagged $image will do instead"
 }
 
@@ -78,17 +73,21 @@ find_mirror() {
 # of theirs; drop what a server never opens; tag the result only once it has proven to run the way tenants run.
 build_image() {
   local image=$1 suite=$2 engine=$3 mirror=$4 folder id
-  folder=$(mktemp -d)
+  folder=$(mktemp -d) || return 1
   # shellcheck disable=SC2064  # the folder's name is meant as it is now
   trap "rm -rf '$folder'" EXIT
-  # base-files brings the links that make /lib64, and so the loader, findable.
-  mmdebstrap --variant=extract --include="base-files,$engine-server,$engine-tools" \
-    "$suite" "$folder/root" "deb [signed-by=$DEBIAN_KEYRING] $mirror $suite main"
-  rm -rf "$folder"/root/usr/share/* "$folder"/root/usr/bin/perl* "$folder"/root/usr/lib/*/{*perl*,gconv} \
-    "$folder"/root/var/{lib/dpkg,log}
-  id=$(tar --create --directory "$folder/root" --numeric-owner . | docker import \
-    --change "LABEL io.cachepilot.engine=$engine io.cachepilot.lab=$IMAGE_RECIPE" \
-    --change 'VOLUME /data' --change 'WORKDIR /data' --change 'EXPOSE 6379' --change "CMD [\"$engine-server\"]" -)
+  # Open to apt, which downloads as a user of its own. base-files brings the links that lead to the loader.
+  chmod 0755 "$folder" &&
+    mmdebstrap --variant=extract --include="base-files,$engine-server,$engine-tools" \
+      "$suite" "$folder/root" "deb [signed-by=$DEBIAN_KEYRING] $mirror $suite main" &&
+    rm -rf "$folder"/root/usr/share/* "$folder"/root/usr/bin/perl* "$folder"/root/usr/lib/*/{*perl*,gconv} \
+      "$folder"/root/var/{lib/dpkg,log} &&
+    tar --create --directory "$folder/root" --numeric-owner --file "$folder/root.tar" . &&
+    id=$(docker import \
+      --change "LABEL io.cachepilot.engine=$engine io.cachepilot.lab=$IMAGE_RECIPE" \
+      --change 'VOLUME /data' --change 'WORKDIR /data' --change 'EXPOSE 6379' --change "CMD [\"$engine-server\"]" \
+      "$folder/root.tar") ||
+    return 1
   if ! runs_hardened "$id" "$engine-server" || ! runs_hardened "$id" "$engine-cli"; then
     docker image rm --force "$id"
     return 1

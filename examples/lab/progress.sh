@@ -11,33 +11,26 @@ fail() {
 
 # progress LOG DOING COMMAND…: run COMMAND with its output in LOG. Silent when it takes less than two seconds; otherwise
 # DOING is said once, again every half minute, and at the end with the time it took. A failure shows the log's end.
+# Bash ignores "set -e" in a COMMAND of ours: it has to join its steps with &&.
 progress() {
-  local log=$1 doing=$2 started=$SECONDS ticker status=0 errexit=$-
+  local log=$1 doing=$2 started=$SECONDS ticker status=0
   shift 2
   mkdir -p "$(dirname "$log")"
   printf '\n== %s\n' "$doing" >>"$log"
-  # The ticker is in the background and not the command, so that Ctrl-C reaches the command. Its sleeps hold none of our
-  # file descriptors: a pipe behind this script must not wait for them.
+  # The ticker is in the background and not the command, so that Ctrl-C reaches the command. Its naps hold none of our
+  # file descriptors: neither a pipe behind this script nor a lock may outlive us for their sake.
   (
-    trap 'exit 0' TERM
-    sleep 2 </dev/null >/dev/null 2>&1 3>&- &
-    wait $!
-    say "$doing …"
-    while true; do
-      sleep 30 </dev/null >/dev/null 2>&1 3>&- &
-      wait $!
-      say "$doing … ($((SECONDS - started)) s)"
+    nap=
+    trap 'kill $nap; exit 0' TERM
+    for pause in 2 30 30 30 30 30 30 30 30 30 30; do
+      sleep "$pause" >/dev/null 2>&1 3>&- 7>&- 8>&- 9>&- &
+      nap=$!
+      wait "$nap"
+      if ((pause == 2)); then say "$doing …"; else say "$doing … ($((SECONDS - started)) s)"; fi
     done
   ) &
   ticker=$!
-  # A subshell outside any condition: inside one, bash would ignore "set -e" within COMMAND.
-  set +e
-  (
-    set -e
-    "$@"
-  ) </dev/null >>"$log" 2>&1
-  status=$?
-  case $errexit in *e*) set -e ;; esac
+  ("$@") </dev/null >>"$log" 2>&1 || status=$?
   kill "$ticker" 2>/dev/null || true
   wait "$ticker" 2>/dev/null || true
   if ((status != 0)); then
