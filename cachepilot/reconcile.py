@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import assert_never
 
 from cachepilot.apply.executor import perform, perform_all
@@ -165,6 +167,15 @@ def _visit(
         reason = getattr(error, "reason", "")
         plan = Plan(blocked=Blocked(reason=reason, message=str(error))) if reason else Plan()
         return replace(blank, trouble=str(error), plan=plan), ()
+    except Exception as error:  # noqa: BLE001 - a status that went on saying Ready would lie
+        return replace(blank, trouble=f"cannot finish the visit: {place_of(error)}"), ()
+
+
+def place_of(error: Exception) -> str:
+    """Return the type and place of an unexpected error; its text may quote a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _converge(

@@ -47,6 +47,8 @@ class Parts:
     files: TenantFiles
     brake: RemovalBrake
     records: Records
+    ledger: Ledger
+    host: HostFacts
     authority: Authority
     board: StatusFiles
     events: EventFile
@@ -129,6 +131,8 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         files=files,
         brake=brake,
         records=records,
+        ledger=ledger,
+        host=host,
         authority=authority,
         board=board,
         events=EventFile(paths.events, owner=readers_group),

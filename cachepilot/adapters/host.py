@@ -49,6 +49,10 @@ class HostFacts:
         self._lock = threading.Lock()
         self._listening: tuple[float, frozenset[int]] | None = None
 
+    def use_quarantine(self, quarantine: timedelta) -> None:
+        """Take another time of rest from now on."""
+        self._quarantine = quarantine
+
     def look(self, authority: SeenAuthority, *, bind: tuple[str, ...]) -> SeenHost:
         """Return ledger, listening ports and which of *bind* are not addresses of this host.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from cachepilot.spec.document import TenantName
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 # Longer than any save we expect; if the daemon dies, writes go on by themselves after this.
 _WRITE_PAUSE_MILLISECONDS = 60_000
+# Redis 8 has further entries that begin with "db", such as db0_distrib_strings_sizes.
+_DATABASE = re.compile(r"db\d+")
 _SATURATED = "max number of clients"
 _UNCOMPARABLE_FLAGS = frozenset({"sanitize-payload", "skip-sanitize-payload"})
 _SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
@@ -76,7 +79,7 @@ class RedisManagement:
             info: Reply = client.info()
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
-            values: Reply = client.config_get(*directives)
+            values: dict[Any, Any] = client.config_get(*directives)
             # One by one: a pipeline would open a connection of its own.
             names = [str(name) for name in client.acl_users()]
             users: dict[str, Any] = {name: client.acl_getuser(name) for name in names}
@@ -98,11 +101,7 @@ class RedisManagement:
             loading=bool(info.get("loading")),
             used_memory=info["used_memory"],
             resident_memory=info["used_memory_rss"],
-            keys=sum(
-                found["keys"]
-                for name, found in info.items()
-                if name.startswith("db") and isinstance(found, dict)
-            ),
+            keys=sum(found["keys"] for name, found in info.items() if _DATABASE.fullmatch(name)),
             clients=info["connected_clients"],
             directives=tuple(sorted((name, str(value)) for name, value in values.items())),
             users=tuple(

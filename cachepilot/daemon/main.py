@@ -12,6 +12,7 @@ from pathlib import Path
 from cachepilot import __version__
 from cachepilot.adapters.atomic import make_folder
 from cachepilot.adapters.instance_lock import InstanceLock
+from cachepilot.adapters.leftovers import sweep_leftovers
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.systemd import Notifier
 from cachepilot.daemon.logging import Logger, configure
@@ -49,6 +50,7 @@ def serve(paths: RootPaths, settings: Settings, log: Logger) -> None:
     prepare(paths)
     lock = InstanceLock(paths.lock)
     try:
+        sweep_leftovers(paths)
         run(build(paths, settings, stopping=stopping), settings, log, stopping)
     finally:
         lock.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 
 from cachepilot import __version__, clock
 from cachepilot.daemon.fleet import Fleet
@@ -36,6 +37,7 @@ class Reporter:
         self._compared = 0.0
         self._problems: tuple[Problem, ...] = ()
         self._published = 0.0
+        self._told: dict[str, frozenset[str]] = {}
 
     def use_settings(self, settings: Settings) -> None:
         """Take new settings."""
@@ -55,32 +57,22 @@ class Reporter:
 
     def note_comparison(self, orphans: tuple[tuple[str, str], ...]) -> None:
         """Note a complete listing and tell of containers that belong to nobody."""
-        now = clock.utc_now()
-        for container, tenant in set(orphans) - set(self._orphans):
-            self._parts.events.record(
-                at=now,
-                tenant_name=None,
-                warning=True,
-                reason="OrphanContainer",
-                message=f"container {container} says it belongs to {tenant}, "
-                "which is no tenant of ours; it is left alone",
-            )
-        self._orphans, self._compared = orphans, now.timestamp()
+        self._orphans, self._compared = orphans, clock.utc_now().timestamp()
+        self._tell_new(
+            "OrphanContainer",
+            (
+                f"container {container} says it belongs to {tenant}, "
+                "which is no tenant of ours; it is left alone"
+                for container, tenant in orphans
+            ),
+        )
 
     def note_problems(self) -> None:
         """Note what is wrong with the folder, and tell what was not wrong before."""
-        problems = self._parts.files.problems()
-        now = clock.utc_now()
-        for problem in problems:
-            if problem not in self._problems:
-                self._parts.events.record(
-                    at=now,
-                    tenant_name=None,
-                    warning=True,
-                    reason="SpecProblem",
-                    message=str(problem),
-                )
-        self._problems = problems
+        self._problems = self._parts.files.problems()
+        self._tell_new("SpecProblem", (str(problem) for problem in self._problems))
+        self._tell_new("MassRemoval", filter(None, (self._parts.brake.engaged,)))
+        self._tell_new("LedgerMended", filter(None, (self._parts.ledger.note,)))
 
     def tick(self) -> None:
         """Publish every few seconds, so that a reader can tell a living daemon from a dead one."""
@@ -136,6 +128,19 @@ class Reporter:
             reload_time=self._reloaded,
             authority_ends=authority.not_after.timestamp() if authority.not_after else None,
         )
+
+    def _tell_new(self, reason: str, messages: Iterable[str]) -> None:
+        """Record an event for each message that did not hold at the last call for *reason*."""
+        found = frozenset(messages)
+        for message in sorted(found - self._told.get(reason, frozenset())):
+            self._parts.events.record(
+                at=clock.utc_now(),
+                tenant_name=None,
+                warning=True,
+                reason=reason,
+                message=message,
+            )
+        self._told[reason] = found
 
     def _host_status(self) -> HostStatus:
         file = str(self._parts.paths.settings_file)

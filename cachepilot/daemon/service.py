@@ -23,7 +23,7 @@ from cachepilot.daemon.report import Reporter
 from cachepilot.errors import SettingsError
 from cachepilot.observe.snapshot import Unknown
 from cachepilot.plan.actions import Action
-from cachepilot.reconcile import VisitResult, reconcile
+from cachepilot.reconcile import VisitResult, place_of, reconcile
 from cachepilot.settings import Settings, load_settings
 from cachepilot.spec.document import TenantName
 from cachepilot.wiring import Parts, terms_of
@@ -177,6 +177,7 @@ class Service:
             if not self._compared:
                 self._begin(names, names)
             return min(resync, _REFRESH_EVERY)
+        self._parts.authority.mend()
         rows = by_tenant(found)
         self._on_docker("")
         self._reporter.note_comparison(find_orphans(names, rows))
@@ -212,6 +213,7 @@ class Service:
         else:
             self._settings, self._terms = settings, terms_of(settings)
             self._parts.files.use_rules(settings.rules())
+            self._parts.host.use_quarantine(settings.ports.quarantine)
             self._loop.use_resync(settings.daemon.resync.total_seconds())
             self._reporter.use_settings(settings)
             self._refresh()
@@ -264,5 +266,4 @@ class Service:
                     self._loop.add(name, fresh=True)
 
     def _on_panic(self, name: TenantName, error: Exception) -> None:
-        # The type and place only: an exception's text may quote what must not be logged.
-        self._log.error("visit failed unexpectedly", tenant=name, error=type(error).__name__)
+        self._log.error("visit failed unexpectedly", tenant=name, error=place_of(error))
