@@ -19,6 +19,11 @@ _COMPLAINTS: tuple[tuple[str, str, str], ...] = (
         "quote the value, or begin a new line; check the indentation",
     ),
     (
+        "found unexpected ':'",
+        'a value with ":" inside { } or [ ] must stand in quotes',
+        'such as {image: "redis:8.0"}',
+    ),
+    (
         "found unexpected end of stream",
         "the quote that opens in line {begun} is never closed",
         "close the quote",
@@ -109,7 +114,7 @@ def complaint(problem: str, context: str, begun: int) -> tuple[str, str]:
     """Return message and hint for the parser's *problem* with what began in line *begun*."""
     for said, message, hint in _COMPLAINTS:
         if said in problem:
-            return message.format(begun=begun), hint
+            return message.replace("{begun}", str(begun)), hint
     if "tag" in context:
         return "a tag is not supported", "quote a value that begins with !"
     return "the YAML cannot be understood from here on", "check quotes, brackets and indentation"

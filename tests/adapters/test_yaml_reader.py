@@ -225,6 +225,8 @@ def test_deep_indentation_is_refused_and_twenty_levels_are_not():
         (b"a: [1\nb: 2\n", "x.yaml:2:2: the list that opens in line 1 is not closed, or lacks a"),
         (b"a: 'x\n", "x.yaml:2:1: the quote that opens in line 1 is never closed"),
         (b"a: b: c\n", 'x.yaml:1:5: a second ": " follows where a plain value stands'),
+        (b"a: {b: c:d}\n", 'x.yaml:1:9: a value with ":" inside { } or [ ] must stand in quotes'),
+        (b"a: [::1]\n", "x.yaml:1:5: a value is missing here (write a value, or quote what"),
         (b"a: @x\n", "x.yaml:1:4: this character cannot begin a value"),
         (b"a:\n  b: 1\n c: 2\n", "x.yaml:3:2: expected another key of the mapping that begins"),
         (b"a: 1\nb\n", "x.yaml:3:1: a key is not followed by"),
