@@ -4,51 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cachepilot.observe.ports import ContainerGlance, Readers
+from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import (
-    Liveness,
     SeenEndpoint,
     SeenFiles,
     SeenHost,
     SeenServer,
     SeenUser,
-    Unknown,
     Unreachable,
 )
 from cachepilot.plan.server_config import fingerprint
 from cachepilot.plan.shape import TLS_PORT, engine_of
-from tests.fakes.world import FakeWorld
-
-_STATES = {Liveness.CREATED: "created", Liveness.RUNNING: "running", Liveness.EXITED: "exited"}
-
-
-@dataclass
-class FakeContainers:
-    world: FakeWorld
-
-    def find(self, tenant_name):
-        if not self.world.engine_up:
-            return Unknown("cannot reach Docker")
-        found = self.world.containers.get(tenant_name)
-        return (found,) if found else ()
-
-    def glance(self):
-        if not self.world.engine_up:
-            return Unknown("cannot list containers")
-        return tuple(
-            ContainerGlance(
-                container_id=seen.container_id,
-                name=seen.name,
-                tenant_name=name,
-                role=seen.role,
-                state=_STATES.get(seen.liveness, str(seen.liveness)),
-                digest=seen.digest,
-            )
-            for name, seen in self.world.containers.items()
-        )
-
-    def has_image(self, image):
-        return image in self.world.images if self.world.engine_up else None
+from tests.fakes.engine import FakeContainers
+from tests.fakes.world import EMPTY, FakeWorld
 
 
 @dataclass
@@ -58,7 +26,7 @@ class FakeFiles:
     def look(self, tenant_name, memory, *, password_file):
         disk = self.world.disk(tenant_name)
         return SeenFiles(
-            folders_ready=disk.folders and disk.marker,
+            folders_ready=disk.folders and disk.tls and disk.marker,
             configuration=fingerprint(disk.configuration) if disk.configuration else None,
             users=disk.users,
             data_marker=disk.marker,
@@ -120,9 +88,9 @@ class FakeServers:
     world: FakeWorld
 
     def ask(self, tenant_name, *, instance, directives):
-        server = self.world.servers.get(tenant_name)
-        if server is None:
-            return Unreachable("its management socket is missing")
+        server = self.world.connect(tenant_name)
+        if isinstance(server, Unreachable):
+            return server
         return SeenServer(
             engine=engine_of(self.world.containers[tenant_name].shape.image),
             version="8.0.2",
@@ -131,7 +99,7 @@ class FakeServers:
             loading=False,
             used_memory=2**20,
             resident_memory=2**23,
-            keys=server.data,
+            keys=int(server.data != EMPTY),
             clients=1,
             directives=tuple(
                 sorted((n, v) for n, v in server.directives.items() if n in directives)
@@ -160,17 +128,39 @@ class FakeEndpoints:
         return tuple(self._meet(tenant_name, listener) for listener in published)
 
     def _meet(self, tenant_name, listener):
-        server = self.world.servers.get(tenant_name)
         encrypted = listener.container_port == TLS_PORT
-        directive = "tls-port" if encrypted else "port"
-        is_open = server and server.directives.get(directive) == str(listener.container_port)
+        leaf = self.world.served_leaf(tenant_name) if encrypted else None
+        problem, met = self._judge(tenant_name, listener, leaf)
         return SeenEndpoint(
             listener="tls" if encrypted else "plain",
             address=listener.address,
             port=listener.host_port,
-            problem="" if is_open else "connection refused",
-            fingerprint=self.world.served.get(tenant_name, "") if encrypted and is_open else "",
+            problem=problem,
+            fingerprint=leaf.fingerprint if met and leaf else "",
         )
+
+    def _judge(self, name, listener, leaf):
+        """Return (problem, whether a handshake came about)."""
+        encrypted = listener.container_port == TLS_PORT
+        server = self.world.servers.get(name)
+        directive = "tls-port" if encrypted else "port"
+        if not server or server.directives.get(directive) != str(listener.container_port):
+            return "connection refused", False
+        if not self.world.is_answering(name):
+            return "it does not answer in time", False
+        if encrypted and leaf is None:
+            return "it closed the connection", False
+        if leaf and leaf.authority != self.world.authority.fingerprint:
+            return "its certificate is refused: unable to get local issuer certificate", False
+        if leaf and listener.address not in leaf.names:
+            return "its certificate is refused: IP address mismatch", False
+        if server.crowded:
+            return "it answers: ERR max number of clients reached", True
+        credential = self.world.memory(name).credential("default")
+        enabled, passwords, *_ = server.users["default"]
+        if not (enabled and credential and str(credential.revision) in passwords):
+            return "it answers: WRONGPASS invalid username-password pair", True
+        return "", True
 
 
 def readers_of(world: FakeWorld) -> Readers:

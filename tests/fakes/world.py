@@ -17,8 +17,10 @@ from cachepilot.observe.snapshot import (
     SeenAuthority,
     SeenCertificate,
     SeenContainer,
+    Unreachable,
 )
 from cachepilot.spec.document import TenantName
+from tests.fakes.engine import FakeEngine
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EMPTY = 0
@@ -29,22 +31,29 @@ class Disk:
     """What lies in a tenant's folders; None where there is nothing."""
 
     folders: bool = False
+    tls: bool = False
     marker: bool = False
     configuration: str | None = None
     users: str | None = None
     dump: int | None = None
     append_only: int | None = None
+    writable: bool = True
 
 
 @dataclass
 class Server:
-    """A running process: its directives, users and data."""
+    """A running process: its directives, users and data.
+
+    A user is (enabled, passwords, keys, channels, commands).
+    """
 
     directives: dict[str, str]
     users: dict[str, tuple[bool, tuple[str, ...], str, str, str]]
     data: int
     run_id: str
     writes_paused: bool = False
+    crowded: bool = False
+    socket: bool = True
 
 
 @dataclass
@@ -59,6 +68,8 @@ class FakeWorld:
     containers: dict[TenantName, SeenContainer] = field(default_factory=dict)
     servers: dict[TenantName, Server] = field(default_factory=dict)
     served: dict[TenantName, str] = field(default_factory=dict)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    kept: dict[TenantName, str] = field(default_factory=dict)
     images: set[str] = field(default_factory=lambda: {"redis:8.0"})
     networks: set[str] = field(default_factory=set)
     listening: set[int] = field(default_factory=set)
@@ -104,6 +115,32 @@ class FakeWorld:
         )
         self.serve_certificate(name)
 
+    def connect(self, name: TenantName) -> Server | Unreachable:
+        """Be the daemon at the management socket: keep one connection, or make a new one."""
+        server = self.servers.get(name)
+        if server is None:
+            self.kept.pop(name, None)
+            return Unreachable("its management socket does not answer")
+        if not self.is_answering(name):
+            return Unreachable("it does not answer in time")
+        if self.kept.get(name) == server.run_id:
+            return server
+        if not server.socket:
+            return Unreachable("its management socket is missing")
+        if server.crowded:
+            return Unreachable("max number of clients reached", saturated=True)
+        credential = self.memory(name).credential("cachepilot")
+        enabled, passwords, *_ = server.users.get("cachepilot", (False, ()))
+        if not (enabled and credential and str(credential.revision) in passwords):
+            return Unreachable("it refuses the daemon's password")
+        self.kept[name] = server.run_id
+        return server
+
+    def served_leaf(self, name: TenantName) -> SeenCertificate | None:
+        """Return the leaf that the server has loaded."""
+        leaves = self.leaves.get(name, {}).values()
+        return next((leaf for leaf in leaves if leaf.fingerprint == self.served.get(name)), None)
+
     def serve_certificate(self, name: TenantName) -> None:
         """Let the server read its certificate files again."""
         path = self.servers[name].directives.get("tls-cert-file", "")
@@ -129,12 +166,29 @@ class FakeWorld:
             self.containers[name], liveness=Liveness.EXITED, exit_code=exit_code
         )
 
-    def write(self, name: TenantName, data: int) -> None:
-        """Be a client that writes."""
+    def vanish(self, name: TenantName) -> None:
+        """Remove a container by hand, running or not."""
+        self.servers.pop(name, None)
+        del self.engine.names[self.containers.pop(name).name]
+
+    def freeze(self, name: TenantName) -> None:
+        """Pause a container by hand; its process is there but answers nobody."""
+        self.containers[name] = replace(self.containers[name], liveness=Liveness.PAUSED)
+
+    def is_answering(self, name: TenantName) -> bool:
+        """Return whether a process is there that can answer."""
+        running = self.containers[name].liveness is Liveness.RUNNING
+        return name in self.servers and running
+
+    def write(self, name: TenantName, data: int) -> bool:
+        """Be a client that writes; return whether the server took it."""
         server = self.servers[name]
+        if server.writes_paused:
+            return False
         server.data = data
         if server.directives["appendonly"] == "yes":
             self.disk(name).append_only = data
+        return True
 
 
 def parse_configuration(text: str) -> dict[str, str]:

@@ -8,10 +8,24 @@ from datetime import timedelta
 from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import SeenCredential
-from cachepilot.observe.snapshot import Liveness, SeenAuthority, SeenCertificate, SeenContainer
-from cachepilot.plan.containers import container_name
+from cachepilot.observe.snapshot import SeenAuthority, SeenCertificate, Unreachable
+from cachepilot.plan.server_config import managed_directives, needs_restart
 from cachepilot.plan.users import render_users
+from cachepilot.spec.directives import EngineConfig
+from cachepilot.spec.document import AccessMode
+from tests.builders import tenant
+from tests.fakes.engine import FakeContainerWriter
 from tests.fakes.world import FakeWorld, parse_rules
+
+# What CONFIG SET takes, as far as this world knows directives at all.
+_SETTABLE = {
+    name
+    for name in (
+        *managed_directives(tenant(access=AccessMode.DUAL_MODE)),
+        *(str(field.alias) for field in EngineConfig.model_fields.values()),
+    )
+    if not needs_restart(name)
+}
 
 
 @dataclass
@@ -35,7 +49,11 @@ class FakeMemoryWriter(_Writer):
             document_digest=digest,
             source=source,
             document=document,
+            retired=False,
         )
+
+    def retire(self, tenant_name):
+        self._amend(tenant_name, retired=True)
 
     def reserve(self, tenant_name, reservation):
         wanted = {reservation.tls_port, reservation.plain_port} - {None}
@@ -108,7 +126,7 @@ class FakeFileWriter(_Writer):
         disk, memory = self.world.disk(tenant_name), self.world.memory(tenant_name)
         if memory.data_ready and not disk.marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
-        disk.folders = True
+        disk.folders = disk.tls = True
         if with_data:
             disk.marker = True
             self.world.memories[tenant_name] = replace(memory, data_ready=True)
@@ -130,89 +148,6 @@ class FakeFileWriter(_Writer):
         self.world.disk(tenant_name).append_only = None
 
 
-class FakeContainerWriter(_Writer):
-    def pull_image(self, image):
-        self._effect()
-        raise StalledError(f"cannot pull image {image}", reason="ImageUnavailable")
-
-    def ensure_network(self, *, bridge, subnet):
-        self._effect()
-        self.world.networks.add(bridge)
-
-    def create(self, tenant_name, workload, *, instance):
-        self._effect()
-        self._check_data(tenant_name)
-        if workload.shape.bridge not in self.world.networks:
-            raise UnavailableError("the network is missing")
-        if tenant_name in self.world.containers:
-            if self.world.containers[tenant_name].digest != workload.digest:
-                raise WaitingError("the name is taken")
-            return
-        self.world.containers[tenant_name] = SeenContainer(
-            container_id=f"c{self.world.effects}",
-            name=container_name(tenant_name, workload.role),
-            role=workload.role,
-            liveness=Liveness.CREATED,
-            digest=workload.digest,
-            shape=workload.shape,
-            resources=workload.resources,
-        )
-
-    def start(self, tenant_name, *, role, instance):
-        self._effect()
-        self._check_data(tenant_name)
-        seen = self.world.containers[tenant_name]
-        ports = {at.host_port for at in seen.shape.published}
-        if ports & self.world.listening:
-            raise StalledError("another program holds the port", reason="PortInUse")
-        if tenant_name not in self.world.servers:
-            self.world.boot(tenant_name)
-
-    def stop(self, tenant_name, *, container_id, timeout):
-        self._effect()
-        if tenant_name in self.world.servers:
-            self.world.shut_down(tenant_name)
-        else:
-            self.world.end(tenant_name, exit_code=0)
-
-    def restart(self, tenant_name, *, container_id, timeout, instance):
-        self._effect()
-        self._check_data(tenant_name)
-        if tenant_name in self.world.servers:
-            self.world.shut_down(tenant_name)
-        self.world.boot(tenant_name)
-
-    def remove(self, tenant_name, *, container_id, digest):
-        self._effect()
-        found = self.world.containers.get(tenant_name)
-        if found is None:
-            return
-        if found.container_id != container_id or found.liveness is Liveness.RUNNING:
-            raise WaitingError("it is not the one that was seen")
-        del self.world.containers[tenant_name]
-
-    def unpause(self, *, container_id):
-        self._effect()
-        self._replace(container_id, liveness=Liveness.RUNNING)
-
-    def rename(self, tenant_name, *, container_id, role):
-        self._effect()
-        self._replace(container_id, name=container_name(tenant_name, role))
-
-    def update(self, *, container_id, resources):
-        self._effect()
-        self._replace(container_id, resources=resources)
-
-    def _replace(self, container_id, **changes):
-        for name, seen in self.world.containers.items():
-            if seen.container_id == container_id:
-                self.world.containers[name] = replace(seen, **changes)
-
-    def _check_data(self, name):
-        if not self.world.disk(name).marker:
-            raise StalledError("the data folder is gone", reason="DataMissing")
-
-
 class FakeServerWriter(_Writer):
     def wait(self, tenant_name, *, instance, patience):
         self._effect()
@@ -221,27 +156,38 @@ class FakeServerWriter(_Writer):
     def save(self, tenant_name, *, instance):
         self._effect()
         server = self._server(tenant_name)
+        self._dump(tenant_name, server)
         server.writes_paused = True
-        self.world.disk(tenant_name).dump = server.data
+
+    def resume_writes(self, tenant_name, *, instance):
+        self._effect()
+        self._server(tenant_name).writes_paused = False
 
     def save_in_background(self, tenant_name, *, instance):
         self._effect()
-        self.world.disk(tenant_name).dump = self._server(tenant_name).data
+        self._dump(tenant_name, self._server(tenant_name))
 
     def wait_for_rewrite(self, tenant_name, *, instance):
         self._effect()
-        self._server(tenant_name)
+        if self._server(tenant_name).directives["appendonly"] != "yes":
+            raise StalledError("its rewrite failed", reason="RewriteFailed")
 
     def purge_memory(self, tenant_name, *, instance):
         self._effect()
+        self._server(tenant_name)
 
     def set_directives(self, tenant_name, *, instance, directives):
         self._effect()
-        server = self._server(tenant_name)
-        server.directives |= dict(directives)
-        if dict(directives).get("appendonly") == "yes":
+        server, wanted = self._server(tenant_name), dict(directives)
+        if wanted.keys() - _SETTABLE or wanted.get("activedefrag") == "yes":
+            raise StalledError("it refuses", reason="DirectiveRefused")
+        turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
+        if turns_on and not self.world.disk(tenant_name).writable:
+            raise StalledError("it refuses", reason="DirectiveRefused")
+        server.directives |= wanted
+        if turns_on:
             self.world.disk(tenant_name).append_only = server.data
-        if "tls-cert-file" in dict(directives):
+        if "tls-cert-file" in wanted:
             self.world.serve_certificate(tenant_name)
 
     def set_user(self, tenant_name, *, instance, user):
@@ -253,10 +199,17 @@ class FakeServerWriter(_Writer):
         self._effect()
         self._server(tenant_name).users.pop(user, None)
 
+    def _dump(self, name, server):
+        disk = self.world.disk(name)
+        if not disk.writable:
+            raise StalledError("it cannot save", reason="SaveFailed")
+        disk.dump = server.data
+
     def _server(self, name):
-        if name not in self.world.servers:
-            raise UnavailableError(f"cannot reach the server of {name}")
-        return self.world.servers[name]
+        server = self.world.connect(name)
+        if isinstance(server, Unreachable):
+            raise UnavailableError(f"cannot reach the server of {name}: {server.why}")
+        return server
 
 
 def writers_of(world: FakeWorld) -> Writers:

@@ -1,0 +1,207 @@
+"""An engine in memory: its containers, their names and their ports, seen and changed by ports.
+
+Several worlds may share one engine, each with a root of its own, as installations do on a host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.observe.ports import ContainerGlance
+from cachepilot.observe.snapshot import Liveness, SeenContainer, Unknown
+from cachepilot.plan.containers import container_name
+
+if TYPE_CHECKING:
+    from tests.fakes.world import FakeWorld
+
+_ALIVE = (Liveness.RUNNING, Liveness.PAUSED, Liveness.RESTARTING)
+
+
+@dataclass
+class FakeEngine:
+    """What all installations on one host share: container names, in one space for everybody."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    counter: int = 0
+
+    def new_id(self) -> str:
+        """Return an id that nobody had before."""
+        self.counter += 1
+        return f"c{self.counter}"
+
+
+@dataclass
+class FakeContainers:
+    """Answers what is running."""
+
+    world: FakeWorld
+
+    def find(self, tenant_name):
+        if not self.world.engine_up:
+            return Unknown("cannot reach Docker")
+        found = self.world.containers.get(tenant_name)
+        return (found,) if found else ()
+
+    def glance(self):
+        if not self.world.engine_up:
+            return Unknown("cannot list containers")
+        return tuple(
+            ContainerGlance(
+                container_id=seen.container_id,
+                name=seen.name,
+                tenant_name=name,
+                role=seen.role,
+                state=seen.liveness.value,
+                digest=seen.digest,
+            )
+            for name, seen in self.world.containers.items()
+        )
+
+    def has_image(self, image):
+        return image in self.world.images if self.world.engine_up else None
+
+
+@dataclass
+class FakeContainerWriter:
+    """Changes what is running; every call counts as one effect."""
+
+    world: FakeWorld
+
+    def pull_image(self, image):
+        self._effect()
+        if image not in self.world.images:
+            reason = "ImageUnavailable"
+            raise StalledError(f"cannot pull image {image}", reason=reason)
+
+    def ensure_network(self, *, bridge, subnet):
+        self._effect()
+        self.world.networks.add(bridge)
+
+    def create(self, tenant_name, workload, *, instance):
+        self._effect()
+        self._check_data(tenant_name)
+        engine, name = self.world.engine, container_name(tenant_name, workload.role)
+        if workload.shape.image not in self.world.images:
+            raise StalledError("no such image", reason="ImageUnavailable")
+        if name in engine.names:
+            self._accept_existing(tenant_name, engine.names[name], workload.digest)
+            return
+        if not self.world.disk(tenant_name).tls:
+            raise StalledError("a mounted folder is missing", reason="FolderMissing")
+        container_id = engine.new_id()
+        engine.names[name] = container_id
+        self.world.containers[tenant_name] = SeenContainer(
+            container_id=container_id,
+            name=name,
+            role=workload.role,
+            liveness=Liveness.CREATED,
+            digest=workload.digest,
+            shape=workload.shape,
+            resources=workload.resources,
+        )
+
+    def start(self, tenant_name, *, role, instance):
+        self._effect()
+        self._check_data(tenant_name)
+        seen = self.world.containers.get(tenant_name)
+        if seen is None or seen.name != container_name(tenant_name, role):
+            raise WaitingError("the container is gone again")
+        if seen.liveness is Liveness.PAUSED:
+            raise UnavailableError("a paused container cannot be started")
+        if seen.liveness not in _ALIVE:
+            self._start(tenant_name, seen)
+
+    def stop(self, tenant_name, *, container_id, timeout):
+        self._effect()
+        seen = self._own(tenant_name, container_id)
+        if tenant_name in self.world.servers:
+            self.world.shut_down(tenant_name)
+        elif seen.liveness in _ALIVE:
+            self.world.end(tenant_name, exit_code=0)
+
+    def restart(self, tenant_name, *, container_id, timeout, instance):
+        self._effect()
+        self._check_data(tenant_name)
+        self._own(tenant_name, container_id)
+        if tenant_name in self.world.servers:
+            self.world.shut_down(tenant_name)
+        self._start(tenant_name, self.world.containers[tenant_name])
+
+    def remove(self, tenant_name, *, container_id, digest):
+        self._effect()
+        found = self.world.containers.get(tenant_name)
+        if found is None or found.container_id != container_id:
+            return  # whoever has that name now is somebody else
+        if found.digest != digest or found.liveness in (Liveness.RUNNING, Liveness.PAUSED):
+            raise WaitingError("it is not the one that was seen")
+        del self.world.containers[tenant_name]
+        del self.world.engine.names[found.name]
+
+    def unpause(self, *, container_id):
+        self._effect()
+        for seen in self._by_id(container_id):
+            if seen.liveness is Liveness.PAUSED:
+                self._replace(container_id, liveness=Liveness.RUNNING)
+
+    def rename(self, tenant_name, *, container_id, role):
+        self._effect()
+        name, names = container_name(tenant_name, role), self.world.engine.names
+        if names.get(name, container_id) != container_id:
+            raise StalledError("another container has that name", reason="NameTaken")
+        for seen in self._by_id(container_id):
+            del names[seen.name]
+            names[name] = container_id
+            self._replace(container_id, name=name)
+
+    def update(self, *, container_id, resources):
+        self._effect()
+        self._by_id(container_id)
+        self._replace(container_id, resources=resources)
+
+    def _start(self, name, seen):
+        ports = {at.host_port for at in seen.shape.published}
+        if ports & self.world.listening:
+            raise StalledError("another program holds the port", reason="PortInUse")
+        if {at.address for at in seen.shape.published} & self.world.foreign:
+            raise StalledError("not an address of this host", reason="AddressNotLocal")
+        if not self.world.disk(name).tls:
+            raise StalledError("a mounted folder is missing", reason="FolderMissing")
+        if seen.shape.bridge not in self.world.networks:
+            raise UnavailableError("the network is missing")
+        self.world.boot(name)
+
+    def _own(self, tenant_name, container_id):
+        found = self.world.containers.get(tenant_name)
+        if found is None or found.container_id != container_id:
+            raise WaitingError("it is not the one that was seen")
+        return found
+
+    def _accept_existing(self, tenant_name, container_id, digest):
+        found = self.world.containers.get(tenant_name)
+        if found is None or found.container_id != container_id:
+            raise StalledError("another container has that name", reason="NameTaken")
+        if found.digest != digest:
+            raise WaitingError("it appeared in the meantime")
+
+    def _by_id(self, container_id):
+        found = [
+            seen for seen in self.world.containers.values() if seen.container_id == container_id
+        ]
+        if not found:
+            raise WaitingError("it is gone")
+        return found
+
+    def _replace(self, container_id, **changes):
+        for name, seen in self.world.containers.items():
+            if seen.container_id == container_id:
+                self.world.containers[name] = replace(seen, **changes)
+
+    def _check_data(self, name):
+        if not self.world.disk(name).marker:
+            raise StalledError("the data folder is gone", reason="DataMissing")
+
+    def _effect(self):
+        self.world.effects += 1
+        self.world.tick()
