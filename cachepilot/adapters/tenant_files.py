@@ -33,6 +33,8 @@ _SETTLES_AFTER = 1.0
 _LINE_ENDS_AFTER = 0.3
 # File systems and clocks disagree by so much; a file from further ahead is simply misdated.
 _SLACK = 2.0
+# Added to every wait, so that it is over when somebody looks again.
+_MARGIN = timedelta(milliseconds=20)
 
 
 @dataclass(slots=True)
@@ -178,7 +180,7 @@ class TenantFiles:
             self.work.files_parsed += 1
             new = read_tenant_file(data, path, self._rules, held=held)
             settles_after = _settling_time(new, data)
-            if -_SLACK < age < settles_after:
+            if settles_after and -_SLACK < age < settles_after:
                 self._look_again(timedelta(seconds=settles_after - age))
                 return old
         if age > _SETTLES_AFTER:
@@ -187,7 +189,7 @@ class TenantFiles:
         return new
 
     def _look_again(self, after: timedelta) -> None:
-        soon = max(after, timedelta(milliseconds=20))
+        soon = max(after, timedelta()) + _MARGIN
         self._retry_after = min(soon, self._retry_after or soon)
 
     # Publishing -------------------------------------------------------------------------------
