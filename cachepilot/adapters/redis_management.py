@@ -152,6 +152,11 @@ class RedisManagement:
                     client.client_unpause()
                 raise
 
+    def resume_writes(self, tenant_name: TenantName, *, instance: int) -> None:
+        """End a pause of writes; fine when there is none."""
+        with self._order(tenant_name, instance, "resume writes", reason="OrderRefused") as client:
+            client.client_unpause()
+
     def save_in_background(self, tenant_name: TenantName, *, instance: int) -> None:
         """Start a background save and return when that very save has succeeded."""
         self._finish_background_work(tenant_name, instance, "rdb_bgsave_in_progress")

@@ -84,6 +84,7 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         case (
             a.AwaitServer()
             | a.SaveDataset()
+            | a.ResumeWrites()
             | a.SaveInBackground()
             | a.AwaitRewrite()
             | a.PurgeMemory()
@@ -182,6 +183,8 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.wait(name, instance=instance, patience=patience)
         case a.SaveDataset():
             server.save(name, instance=instance)
+        case a.ResumeWrites():
+            server.resume_writes(name, instance=instance)
         case a.SaveInBackground():
             server.save_in_background(name, instance=instance)
         case a.AwaitRewrite():

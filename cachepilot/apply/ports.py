@@ -186,6 +186,9 @@ class ServerWriter(Protocol):
             StalledError: The server cannot save (reason ``SaveFailed``).
         """
 
+    def resume_writes(self, tenant_name: TenantName, *, instance: int) -> None:
+        """End a pause of writes; fine when there is none."""
+
     def save_in_background(self, tenant_name: TenantName, *, instance: int) -> None:
         """Start a background save and return when that very save has succeeded.
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cachepilot.observe.ports import Readers
-from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, Snapshot, Unknown
+from cachepilot.observe.snapshot import (
+    Liveness,
+    Role,
+    SeenContainer,
+    SeenServer,
+    Snapshot,
+    Unknown,
+    Unreachable,
+)
 from cachepilot.spec.document import TenantName
 
 
@@ -66,10 +74,18 @@ def _ask_server(
     needs_image = container is None or container.shape.image != questions.image
     if needs_image and not isinstance(snapshot.containers, Unknown):
         snapshot = replace(snapshot, image_exists=readers.containers.has_image(questions.image))
+    if isinstance(snapshot.containers, Unknown):
+        # The engine's silence says nothing about the server, which may well be serving.
+        return replace(snapshot, server=_ask(snapshot, questions, readers))
     if container is None or container.liveness is not Liveness.RUNNING:
         return snapshot
-    server = readers.server.ask(
-        name, instance=snapshot.memory.instance, directives=questions.directives
-    )
     endpoints = readers.endpoints.probe(name, container.shape.published, now=snapshot.at)
-    return replace(snapshot, server=server, endpoints=endpoints)
+    return replace(snapshot, server=_ask(snapshot, questions, readers), endpoints=endpoints)
+
+
+def _ask(snapshot: Snapshot, questions: Questions, readers: Readers) -> SeenServer | Unreachable:
+    return readers.server.ask(
+        snapshot.tenant_name,
+        instance=snapshot.memory.instance,
+        directives=questions.directives,
+    )

@@ -59,6 +59,7 @@ def plan_server(
     if container is None:
         cause = "no container"
         yield from _plan_prerequisites(spec, seen, reservation, rules)
+        yield from plan_clean_start(spec, seen)
         yield from _plan_birth(spec, seen, workload, cause)
         yield from plan_wish(spec, seen)
     elif replace_cause := _replace_cause(container, workload):
@@ -128,7 +129,6 @@ def _plan_birth(
     spec: TenantSpec, seen: Snapshot, workload: Workload, cause: str
 ) -> Iterator[Action]:
     instance = seen.memory.instance
-    yield from plan_clean_start(spec, seen)
     yield CreateContainer(tenant_name=spec.name, cause=cause, workload=workload, instance=instance)
     yield from _plan_start(spec, instance, "just created")
 
@@ -145,6 +145,8 @@ def _plan_end(
 ) -> Iterator[Action]:
     if container.liveness in _ALIVE:
         yield from _plan_stop(spec, seen, container, cause)
+    else:
+        yield from plan_clean_start(spec, seen)
     yield RemoveContainer(
         tenant_name=spec.name,
         cause=cause,
@@ -156,13 +158,17 @@ def _plan_end(
 def _plan_stop(
     spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
 ) -> Iterator[Action]:
-    yield from plan_quiet(spec, seen, cause)
+    saved = tuple(plan_quiet(spec, seen, cause))
+    yield from saved
     yield StopContainer(
         tenant_name=spec.name,
         cause=cause,
         container_id=container.container_id,
         timeout=_patience_to_stop(spec, seen),
     )
+    if not saved:
+        # Only then: behind a save, a dump is the very data that the next start must load.
+        yield from plan_clean_start(spec, seen)
 
 
 def _plan_liveness(

@@ -18,6 +18,7 @@ from cachepilot.plan.actions import (
     DiscardDump,
     ExpectDump,
     RememberPersistence,
+    ResumeWrites,
     SaveDataset,
     SaveInBackground,
     SetDirectives,
@@ -89,14 +90,15 @@ def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iter
     mode, cause = mode_in_force(spec, seen), "a later start would load it"
     if server.loading or mode is not spec.persistence:
         return
+    if seen.memory.load_once:
+        yield ResumeWrites(tenant_name=name, cause="it was not stopped", instance=instance)
     if mode is not AOF and files.has_append_only and server.directive("appendonly") == "no":
         yield DiscardAppendOnly(tenant_name=name, cause=cause, instance=instance)
-    if mode is NONE:
-        if files.has_dump:
-            yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
-        if seen.memory.load_once:
-            cause = "the saved data is loaded"
-            yield ExpectDump(tenant_name=name, cause=cause, expected=False)
+    if mode is NONE and files.has_dump:
+        yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
+    if seen.memory.load_once:
+        cause = "the saved data is loaded"
+        yield ExpectDump(tenant_name=name, cause=cause, expected=False)
 
 
 def plan_clean_start(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
@@ -118,6 +120,7 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
     if not isinstance(server, SeenServer) or server.loading:
         return
     if mode_in_force(spec, seen) is NONE:
+        yield from plan_clean_start(spec, seen)
         yield ExpectDump(tenant_name=spec.name, cause=cause, expected=True)
         yield SaveDataset(tenant_name=spec.name, cause=cause, instance=instance)
 

@@ -81,17 +81,20 @@ def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
 
 def server_reachable(seen: Snapshot) -> Fact:
     """Say whether the server answered over its management socket and has its data."""
+    blind = isinstance(seen.containers, Unknown)
     match seen.server:
         case None:
             return Fact.false("NotRunning", "there is no running server to ask")
         case Unreachable(why=why, saturated=True):
             return Fact.true("Saturated", f"it answers, but it is full: {why}")
+        case Unreachable(why=why) if blind:
+            return Fact.unknown("EngineUnavailable", why)
         case Unreachable(why=why):
             return Fact.false("NoAnswer", why)
         case SeenServer(loading=True):
             return Fact.false("Loading", "it is loading its data")
         case SeenServer(engine=engine, version=version):
-            wanted = engine_of(_image(seen))
+            wanted = engine_of(_image(seen)) if not blind else engine
             if engine is not wanted:
                 message = f"the image should run {wanted}, but {engine} {version} answers"
                 return Fact.false("EngineMismatch", message)
@@ -150,6 +153,8 @@ def certificate_served(spec: TenantSpec, seen: Snapshot) -> Fact:
 
 def endpoints_reachable(spec: TenantSpec, seen: Snapshot) -> Fact:
     """Say whether a client got in at every address, with the documented password."""
+    if isinstance(seen.containers, Unknown):
+        return Fact.unknown("EngineUnavailable", seen.containers.why)
     if seen.server is None:
         return Fact.false("NotRunning", "nothing listens")
     failed = [

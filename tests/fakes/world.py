@@ -175,6 +175,20 @@ class FakeWorld:
         """Pause a container by hand; its process is there but answers nobody."""
         self.containers[name] = replace(self.containers[name], liveness=Liveness.PAUSED)
 
+    def crash_loop(self, name: TenantName) -> None:
+        """Let the process die again and again; Docker starts it after longer and longer pauses."""
+        self.kill(name)
+        self.containers[name] = replace(
+            self.containers[name], liveness=Liveness.RESTARTING, exit_code=1
+        )
+
+    def rename(self, name: TenantName, to: str) -> None:
+        """Rename a container by hand."""
+        seen = self.containers[name]
+        del self.engine.names[seen.name]
+        self.engine.names[to] = seen.container_id
+        self.containers[name] = replace(seen, name=to)
+
     def is_answering(self, name: TenantName) -> bool:
         """Return whether a process is there that can answer."""
         running = self.containers[name].liveness is Liveness.RUNNING

@@ -165,6 +165,41 @@ def test_a_visit_cut_anywhere_is_finished_by_the_next(before, after, cut, data):
 
 
 @settings(max_examples=300, deadline=None)
+@given(specs, specs, st.integers(0, 40), st.integers(1, 1000))
+def test_a_change_that_is_taken_back_halfway_leaves_no_trace(before, after, cut, data):
+    before = replace(before, state=State.RUNNING)
+    world = FakeWorld()
+    settle(world, before)
+    world.write(before.name, data)
+
+    visit(world, after, cut=cut)
+    settle(world, before)
+
+    assert complaints(world, before) == []
+    assert plan(world, before).actions == ()
+    assert world.servers[before.name].data == data
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(specs, st.integers(0, 25)), min_size=1, max_size=8))
+def test_no_walk_through_specs_loses_data(walk):
+    """However often plans change halfway, a server that is never killed keeps its data."""
+    first = replace(walk[0][0], state=State.RUNNING)
+    world = FakeWorld()
+    settle(world, first)
+    world.write(first.name, 5)
+
+    for spec, cut in walk:
+        visit(world, spec, cut=cut)
+    last = replace(walk[-1][0], state=State.RUNNING)
+    settle(world, last)
+
+    assert complaints(world, last) == []
+    assert plan(world, last).actions == ()
+    assert world.servers[last.name].data == 5
+
+
+@settings(max_examples=300, deadline=None)
 @given(specs, specs, st.integers(0, 40))
 def test_a_server_killed_in_the_middle_of_a_change_loses_at_most_what_its_mode_allows(
     before, after, cut

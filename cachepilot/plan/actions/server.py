@@ -24,6 +24,13 @@ class SaveDataset(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeWrites(BaseAction):
+    """End the pause of writes that a planned stop began, because the server was not stopped."""
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveInBackground(BaseAction):
     """Save a snapshot beside running traffic and prove that this very save succeeded."""
 
@@ -80,6 +87,7 @@ class DeleteUser(BaseAction):
 ServerAction = (
     AwaitServer
     | SaveDataset
+    | ResumeWrites
     | SaveInBackground
     | AwaitRewrite
     | PurgeMemory
