@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -166,6 +167,7 @@ class DockerEngine:
                 f"cannot create container {name}: {words_of(error)}", reason="ImageUnavailable"
             ) from error
         except UnavailableError as error:
+            _refuse_known_failure("create", name, str(error))
             cause = error.__cause__
             if not (isinstance(cause, docker.errors.APIError) and _status(cause) == _CONFLICT):
                 raise
@@ -179,10 +181,10 @@ class DockerEngine:
             with engine_errors(f"cannot start container {name}"):
                 self._clients.get().start(name)
         except docker.errors.NotFound as error:
-            _refuse_known_failure(name, words_of(error))
+            _refuse_known_failure("start", name, words_of(error))
             raise WaitingError(f"container {name} is gone again") from error
         except UnavailableError as error:
-            _refuse_known_failure(name, str(error))
+            _refuse_known_failure("start", name, str(error))
             raise
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
@@ -201,7 +203,7 @@ class DockerEngine:
             with engine_errors(f"cannot restart the container of {tenant_name}"):
                 self._clients.get().restart(container_id, timeout=int(timeout.total_seconds()))
         except UnavailableError as error:
-            _refuse_known_failure(f"of {tenant_name}", str(error))
+            _refuse_known_failure("restart", f"of {tenant_name}", str(error))
             raise
 
     def remove(self, tenant_name: TenantName, *, container_id: str, digest: str) -> None:
@@ -225,19 +227,32 @@ class DockerEngine:
 
     def unpause(self, *, container_id: str) -> None:
         """Thaw a frozen container."""
-        with engine_errors("cannot unpause a container"):
-            self._clients.get().unpause(container_id)
+        try:
+            with _existing(), engine_errors("cannot unpause a container"):
+                self._clients.get().unpause(container_id)
+        except UnavailableError as error:
+            if "is not paused" not in str(error):
+                raise
 
     def rename(self, tenant_name: TenantName, *, container_id: str, role: Role) -> None:
         """Give a container its contracted name."""
         name = container_name(tenant_name, role)
-        with engine_errors(f"cannot rename a container to {name}"):
-            self._clients.get().rename(container_id, name)
+        try:
+            with _existing(), engine_errors(f"cannot rename a container to {name}"):
+                self._clients.get().rename(container_id, name)
+        except UnavailableError as error:
+            if "same name as its current name" in str(error):
+                return
+            if "already in use" in str(error):
+                raise StalledError(
+                    f"another container is called {name}; rename or remove it", reason="NameTaken"
+                ) from error
+            raise
 
     def update(self, *, container_id: str, resources: Resources) -> None:
         """Change memory, processor time and restart policy while running."""
         try:
-            with engine_errors("cannot update a container"):
+            with _existing(), engine_errors("cannot update a container"):
                 self._clients.get().update_container(
                     container_id,
                     # Always both: one alone is refused whenever it would pass the other.
@@ -312,14 +327,23 @@ class DockerEngine:
         return str(self._folder_of(tenant_name))
 
 
+@contextmanager
+def _existing() -> Iterator[None]:
+    """Turn the absence of a container that a plan saw into a reason to look again."""
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise WaitingError("the container is gone; somebody else removed it") from error
+
+
 def _status(error: docker.errors.APIError) -> int | None:
     return error.status_code
 
 
-def _refuse_known_failure(name: str, text: str) -> None:
+def _refuse_known_failure(verb: str, name: str, text: str) -> None:
     """Raise StalledError when Docker's words name a cause that a person must mend."""
     for pattern, reason, meaning in _START_FAILURES:
         if pattern in text:
             port = re.search(r"([0-9.:\[\]a-f]+:\d+)", text)
             where = f" ({port.group(1)})" if port else ""
-            raise StalledError(f"cannot start container {name}: {meaning}{where}", reason=reason)
+            raise StalledError(f"cannot {verb} container {name}: {meaning}{where}", reason=reason)

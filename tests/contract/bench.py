@@ -1,0 +1,499 @@
+"""Two worlds to hold one contract against: the one in memory, and a real Docker Engine.
+
+A bench has the ports under test, and hands that meddle from outside as people do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import docker
+import docker.errors
+import redis
+
+from cachepilot import clock
+from cachepilot.adapters.docker_client import DockerClients
+from cachepilot.adapters.docker_engine import DockerEngine
+from cachepilot.adapters.labels import NETWORK, ROOT, network_name
+from cachepilot.adapters.paths import RootPaths
+from cachepilot.errors import StalledError
+from cachepilot.observe.memory import Reservation
+from cachepilot.observe.snapshot import Liveness, Role, SeenServer
+from cachepilot.plan.server_config import managed_directives, render, wanted_directives
+from cachepilot.plan.shape import bridge_name, wanted_workload
+from cachepilot.plan.users import CUSTOMER, DAEMON, wanted_users
+from cachepilot.settings import load_settings
+from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.wiring import build
+from tests.builders import tenant
+from tests.fakes.readers import readers_of
+from tests.fakes.world import FakeWorld, parse_rules
+from tests.fakes.writers import writers_of
+
+ENGINES = {
+    "redis7": "cachepilot-lab/redis:7.0",
+    "redis8": "cachepilot-lab/redis:8.0",
+    "valkey8": "cachepilot-lab/valkey:8.1",
+}
+ABSENT_IMAGE = "cachepilot-lab/absent:1"
+BRIDGE = bridge_name(0)
+GENEROUS = 30.0
+_UIDS = itertools.count(2_000_000)
+_NUMBERS = itertools.count()
+
+
+def eventually(check, *, within=GENEROUS):
+    """Return the first true answer of *check*; the last answer when time is up."""
+    end = clock.monotonic() + within
+    waiting = threading.Event()
+    while not (answer := check()) and clock.monotonic() < end:
+        waiting.wait(0.02)
+    return answer
+
+
+def free_port(given):
+    """Return a port that nobody has and that was not *given* before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in given:
+            given.add(port)
+            return port
+
+
+class Bench:
+    """What both worlds can do; the ports do nearly all of it."""
+
+    readers: object
+    writers: object
+    subnet: str
+    is_real: bool
+
+    # Making -----------------------------------------------------------------------------------
+
+    def new_name(self):
+        return f"ct{os.getpid():x}-{next(_NUMBERS)}"
+
+    def prepare(self, *, name=None, image=ENGINES["redis8"], certified=False, **fields):
+        """Return a tenant whose record and folders are ready for a server."""
+        fields = {"access": AccessMode.PLAIN_ONLY, "memory_max": 32 * 2**20, **fields}
+        fields = {"memory_limit": 128 * 2**20, **fields}
+        spec = tenant(name or self.new_name(), image=image, **fields)
+        memory, files = self.writers.memory, self.writers.files
+        reservation = Reservation(
+            tls_port=self.free_port() if spec.access.has_tls else None,
+            plain_port=self.free_port() if spec.access.has_plain else None,
+            uid=next(_UIDS),
+            bridge=0,
+        )
+        memory.reserve(spec.name, reservation)
+        for user in (CUSTOMER, DAEMON):
+            memory.generate_credential(spec.name, user=user)
+        files.prepare(spec.name, instance=1, uid=reservation.uid, with_data=True)
+        if certified:
+            self.certify(spec, revision=1)
+        made = SimpleNamespace(
+            name=spec.name,
+            spec=spec,
+            reservation=reservation,
+            workload=wanted_workload(spec, reservation, instance=1),
+        )
+        self.configure(made)
+        return made
+
+    def certify(self, spec, *, revision):
+        uid = self.readers.memory.recall(spec.name).reservation.uid
+        self.writers.certificates.create_authority()
+        self.writers.certificates.issue(
+            spec.name,
+            revision=revision,
+            names=spec.names,
+            lifetime=spec.certificate_lifetime,
+            uid=uid,
+            now=self.now(),
+        )
+
+    def configure(self, made, **overrides):
+        memory = self.readers.memory.recall(made.name)
+        directives = wanted_directives(
+            made.spec, certificate=memory.certificate, persistence=made.spec.persistence
+        )
+        uid, files = made.reservation.uid, self.writers.files
+        text = render(directives | overrides)
+        files.write_configuration(made.name, instance=1, uid=uid, text=text)
+        users = wanted_users(made.spec, memory)
+        files.write_users(made.name, instance=1, uid=uid, users=users)
+
+    def create(self, made, workload=None):
+        self.writers.containers.ensure_network(bridge=BRIDGE, subnet=self.subnet)
+        self.writers.containers.create(made.name, workload or made.workload, instance=1)
+        return self.seen(made)
+
+    def start(self, made):
+        self.writers.containers.start(made.name, role=Role.SERVER, instance=1)
+        return self.seen(made)
+
+    def serve(self, **fields):
+        """Return a tenant whose server answers."""
+        made = self.prepare(**fields)
+        self.create(made)
+        self.start(made)
+        self.await_server(made)
+        return made
+
+    def await_server(self, made):
+        self.writers.server.wait(made.name, instance=1, patience=made.workload.stop_timeout)
+
+    # Looking ----------------------------------------------------------------------------------
+
+    def seen(self, made):
+        found = self.readers.containers.find(made.name)
+        assert isinstance(found, tuple), found
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def ask(self, made, directives=None):
+        wanted = managed_directives(made.spec) if directives is None else directives
+        return self.readers.server.ask(made.name, instance=1, directives=wanted)
+
+    def user(self, made, name):
+        answer = self.ask(made)
+        assert isinstance(answer, SeenServer), answer
+        return next((user for user in answer.users if user.name == name), None)
+
+    def probe(self, made):
+        published = made.workload.shape.published
+        return self.readers.endpoints.probe(made.name, published, now=self.now())
+
+
+class FakeBench(Bench):
+    """The world in memory."""
+
+    is_real = False
+    subnet = "10.0.0.0/24"
+
+    def __init__(self, engine=None):
+        self.world = FakeWorld()
+        self.world.images |= set(ENGINES.values())
+        if engine:
+            self.world.engine = engine
+        self.readers, self.writers = readers_of(self.world), writers_of(self.world)
+        self._ports = itertools.count(7000)
+
+    def sibling(self):
+        return FakeBench(self.world.engine)
+
+    def free_port(self):
+        return next(self._ports)
+
+    def now(self):
+        return self.world.tick()
+
+    @contextlib.contextmanager
+    def occupied(self, port):
+        self.world.listening.add(port)
+        yield
+        self.world.listening.discard(port)
+
+    @contextlib.contextmanager
+    def stranger(self, name):
+        self.world.engine.names[name] = "somebody's"
+        yield
+        del self.world.engine.names[name]
+
+    def foreign_address(self):
+        self.world.foreign.add("192.0.2.77")
+        return "192.0.2.77"
+
+    def freeze(self, made):
+        self.world.freeze(made.name)
+
+    def kill(self, made):
+        self.world.kill(made.name)
+
+    def crash_again_and_again(self, made):
+        self.world.crash_loop(made.name)
+
+    def disconnect(self, made):
+        seen = self.world.containers[made.name]
+        shape = replace(seen.shape, bridge="")
+        self.world.containers[made.name] = replace(seen, shape=shape)
+
+    def rename(self, made, name):
+        self.world.rename(made.name, name)
+
+    def lose_certificates(self, made):
+        self.world.disk(made.name).tls = False
+
+    def has_certificates(self, made):
+        return self.world.disk(made.name).tls
+
+    def lose_data(self, made):
+        self.world.disk(made.name).marker = False
+
+    def has_data(self, made):
+        return self.world.disk(made.name).marker
+
+    def has_dump(self, made):
+        return self.world.disk(made.name).dump is not None
+
+    def has_append_only(self, made):
+        return self.world.disk(made.name).append_only is not None
+
+    def write(self, made, value):
+        return self.world.write(made.name, value)
+
+    def read(self, made):
+        return self.world.servers[made.name].data
+
+    def set_directive(self, made, name, value):
+        self.world.servers[made.name].directives[name] = value
+
+    def set_user(self, made, name, *rules):
+        hashed = tuple("#unknown" if rule.startswith(">") else rule for rule in rules)
+        self.world.servers[made.name].users[name] = parse_rules(hashed)
+
+    @contextlib.contextmanager
+    def crowd(self, made):
+        self.world.servers[made.name].crowded = True
+        yield
+        self.world.servers[made.name].crowded = False
+
+    def drop_kept_connection(self, made):
+        self.world.kept.pop(made.name, None)
+
+    def remove_socket(self, made):
+        self.world.servers[made.name].socket = False
+
+    @contextlib.contextmanager
+    def unwritable_data(self, made):
+        self.world.disk(made.name).writable = False
+        yield
+        self.world.disk(made.name).writable = True
+
+    @contextlib.contextmanager
+    def silence(self):
+        self.world.engine_up = False
+        yield self.readers.containers
+        self.world.engine_up = True
+
+    def replace_authority(self):
+        self.world.authority = replace(self.world.authority, fingerprint="another root")
+
+
+class RealBench(Bench):
+    """A root folder of its own on a real engine, through the very wiring of the daemon."""
+
+    is_real = True
+
+    def __init__(self, root: Path, client: docker.APIClient, socket_url: str):
+        self.paths, self.client, self._socket_url = RootPaths(root), client, socket_url
+        self.paths.etc.mkdir(parents=True, exist_ok=True)
+        self.paths.settings_file.write_text(f"docker: {{socket: '{socket_url}'}}\n")
+        self._stopping, self._given = threading.Event(), set()
+        settings = load_settings(self.paths.settings_file)
+        self.parts = build(self.paths, settings, stopping=self._stopping)
+        self.readers, self.writers = self.parts.world.readers, self.parts.world.writers
+        self.subnet = self._claim_subnet()
+
+    def _claim_subnet(self):
+        """Make the bridge on the first subnet that nobody uses."""
+        for third in range(256):
+            subnet = f"10.97.{(third + os.getpid()) % 256}.0/26"
+            try:
+                self.writers.containers.ensure_network(bridge=BRIDGE, subnet=subnet)
+            except StalledError as error:
+                assert error.reason == "SubnetInUse", error
+            else:
+                return subnet
+        raise AssertionError("no subnet is free")
+
+    def close(self):
+        self._stopping.set()
+        self.parts.connections.close()
+        label = f"{ROOT}={self.paths.root}"
+        for row in self.client.containers(all=True, filters={"label": label}):
+            self.client.remove_container(row["Id"], force=True, v=True)
+        for row in self.client.networks(filters={"label": label}):
+            self.client.remove_network(row["Id"])
+
+    def sibling(self):
+        root = self.paths.root.with_name(f"{self.paths.root.name}-sibling")
+        return RealBench(root, self.client, self._socket_url)
+
+    def free_port(self):
+        return free_port(self._given)
+
+    def now(self):
+        return clock.utc_now()
+
+    def network(self):
+        return network_name(BRIDGE, str(self.paths.root))
+
+    def networks(self):
+        return self.client.networks(filters={"label": f"{NETWORK}={BRIDGE}"})
+
+    def _id(self, made):
+        return self.seen(made).container_id
+
+    @contextlib.contextmanager
+    def occupied(self, port):
+        with socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", port))
+            holder.listen()
+            yield
+
+    @contextlib.contextmanager
+    def stranger(self, name):
+        made = self.client.create_container(ENGINES["redis8"], ["redis-server"], name=name)
+        yield
+        self.client.remove_container(made["Id"], force=True, v=True)
+
+    def foreign_address(self):
+        return "192.0.2.77"
+
+    def freeze(self, made):
+        self.client.pause(self._id(made))
+
+    def kill(self, made):
+        self.client.kill(self._id(made))
+        eventually(lambda: self.seen(made).liveness is Liveness.EXITED)
+
+    def crash_again_and_again(self, made):
+        """Let the server find nonsense in its file and die at once, whenever Docker starts it."""
+        self.configure(made, maxmemory="nonsense")
+        pid = self.client.inspect_container(self._id(made))["State"]["Pid"]
+        os.kill(pid, 9)
+        assert eventually(lambda: self.seen(made).liveness is Liveness.RESTARTING)
+
+    def disconnect(self, made):
+        self.client.disconnect_container_from_network(self._id(made), self.network())
+
+    def rename(self, made, name):
+        self.client.rename(self._id(made), name)
+
+    def lose_certificates(self, made):
+        shutil.rmtree(self.paths.tls(made.name))
+
+    def has_certificates(self, made):
+        return self.paths.tls(made.name).exists()
+
+    def lose_data(self, made):
+        shutil.rmtree(self.paths.data(made.name, 1))
+
+    def has_data(self, made):
+        return self.paths.data(made.name, 1).exists()
+
+    def has_dump(self, made):
+        return (self.paths.data(made.name, 1) / "dump.rdb").exists()
+
+    def has_append_only(self, made):
+        return (self.paths.data(made.name, 1) / "appendonlydir").exists()
+
+    def write(self, made, value):
+        try:
+            with self.customer(made) as client:
+                return bool(client.set("key", value))
+        except redis.exceptions.TimeoutError:
+            return False
+
+    def read(self, made):
+        with self.customer(made) as client:
+            return int(client.get("key") or 0)
+
+    @contextlib.contextmanager
+    def customer(self, made, *, patience=1.0):
+        password = self.parts.records.secret(made.name, CUSTOMER).reveal()
+        client = redis.Redis(
+            port=made.reservation.plain_port,
+            password=password,
+            single_connection_client=True,
+            socket_timeout=patience,
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+    @property
+    def kept(self):
+        return self.parts.connections
+
+    def daemon(self, made):
+        return self.kept.get(made.name, 1)
+
+    def set_directive(self, made, name, value):
+        self.daemon(made).config_set(name, value)
+
+    def set_user(self, made, name, *rules):
+        self.daemon(made).execute_command("ACL SETUSER", name, "reset", *rules)
+
+    @contextlib.contextmanager
+    def crowd(self, made):
+        with self.customer(made) as client:
+            client.ping()
+            self.set_directive(made, "maxclients", "1")
+            yield
+
+    def drop_kept_connection(self, made):
+        self.kept.drop(made.name, 1)
+
+    def remove_socket(self, made):
+        self.paths.socket(made.name, 1).unlink()
+
+    @contextlib.contextmanager
+    def unwritable_data(self, made):
+        """Mark the folder immutable, or else take away the right to write."""
+        folder = self.paths.data(made.name, 1)
+        before = folder.stat()
+        os.chown(folder, 0, 0)
+        yield
+        os.chown(folder, before.st_uid, before.st_gid)
+
+    @contextlib.contextmanager
+    def silence(self):
+        """Give an adapter whose engine does not answer."""
+        clients = DockerClients(f"unix://{self.paths.root}/absent.sock", timeout=1)
+        yield DockerEngine(
+            clients,
+            root=str(self.paths.root),
+            folder_of=self.paths.tenant,
+            check_data=lambda _name, _instance: None,
+        )
+        with warnings.catch_warnings():
+            # docker-py forgets the socket of a connection that never came about.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+    def replace_authority(self):
+        shutil.rmtree(self.paths.ca)
+        subprocess.run(
+            (
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                f"-keyout /dev/null -subj /CN=another -out {self.paths.public_ca}"
+            ).split(),
+            check=True,
+            capture_output=True,
+        )
+
+
+def serve_on(bench, image, **fields):
+    """Return a tenant that is served by *image*, with save points only where asked for."""
+    fields = {"persistence": PersistenceMode.NONE, **fields}
+    return bench.serve(image=image, **fields)
