@@ -45,6 +45,7 @@ def plan_edits(
         before.setdefault(place.path, place.data)
         changed = set_fields(data, place.index, edit.wishes, rules)
         parsed = checked(changed, place, rules)
+        _refuse_renaming(edit.name, parsed)
         after[place.path] = changed
         changes.append(_change(edit.name, place, changed, parsed))
     files = tuple(
@@ -78,11 +79,7 @@ def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) 
     parsed = parse(documents.trees[0], rules)
     if not isinstance(parsed, Parsed):
         raise InvalidSpecError(f"cannot change tenant {located.name}", parsed)
-    if parsed.document.metadata.name != located.name:
-        raise EditConflictError(
-            f"cannot rename tenant {located.name} to {parsed.document.metadata.name}",
-            hint="a tenant's name never changes; apply a document for a new tenant",
-        )
+    _refuse_renaming(located.name, parsed)
     data = text if located.is_only else replaced(located.data, located.chunk, text)
     if len(split(data)) != len(split(located.data)):
         raise EditConflictError(
@@ -124,6 +121,14 @@ def checked(data: bytes, located: Located, rules: Rules) -> Parsed:
     if isinstance(parsed, Parsed):
         return parsed
     raise InvalidSpecError(f"cannot change tenant {located.name}", parsed)
+
+
+def _refuse_renaming(name: str, parsed: Parsed) -> None:
+    if parsed.spec.name != name:
+        raise EditConflictError(
+            f"cannot rename tenant {name} to {parsed.spec.name}",
+            hint="a tenant's name never changes; apply a document for a new tenant",
+        )
 
 
 def _change(name: str, located: Located, data: bytes, parsed: Parsed) -> Change:

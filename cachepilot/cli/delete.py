@@ -33,9 +33,8 @@ def delete(invocation: Invocation, words: Sequence[str], *, yes: bool, **options
     """
     for name in tenant_names(words):
         if not (yes or options["dry_run"]):
-            invocation.say(f"tenant {name} stops serving; its data stays")
-            typed = invocation.ask(f"type the tenant's name ({name}) to go on:", flag="--yes")
-            if typed != name:
+            question = f"tenant {name} stops serving, its data stays; type its name to go on:"
+            if (typed := invocation.ask(question, flag="--yes")) != name:
                 raise CommandError(f'did not delete tenant {name}: you typed "{typed}"')
     for name in set_state(invocation, words, "deleted", **options):
         invocation.say(f"data of {name} stays in {invocation.paths.tenant(_as_name(name))}")
