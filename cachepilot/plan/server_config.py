@@ -5,19 +5,48 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from cachepilot.observe.snapshot import SeenServer
-from cachepilot.plan.shape import CONFIG_FOLDER, PLAIN_PORT, RUN_FOLDER, TLS_FOLDER, TLS_PORT
+from cachepilot.observe.snapshot import Engine, SeenServer
+from cachepilot.plan.shape import (
+    CONFIG_FOLDER,
+    PLAIN_PORT,
+    RUN_FOLDER,
+    TLS_FOLDER,
+    TLS_PORT,
+    engine_of,
+)
 from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.tenant import TenantSpec
 
 Directives = dict[str, str]
 
 _SAVE_POINTS = "3600 1 300 100 60 10000"
+_BUFFERS = "client-output-buffer-limit"
 _KEYSPACE_ALL = "g$lshzxetd"
 
 # A build without the right allocator refuses to start when it finds these in its file, so they
 # are only ever set on the running server, where a refusal is an answer and not an outage.
 LIVE_ONLY = frozenset({"activedefrag"})
+
+# What servers do where nobody says anything. Said all the same: otherwise a directive that was
+# taken out of a document, or set by hand, would stay in force until the next restart.
+_UNTOLD = {
+    "active-expire-effort": "1",
+    "activedefrag": "no",
+    "appendfsync": "everysec",
+    _BUFFERS: "normal 0 0 0 pubsub 33554432 8388608 60",
+    "latency-monitor-threshold": "0",
+    "lfu-decay-time": "1",
+    "lfu-log-factor": "10",
+    "maxclients": "10000",
+    "maxmemory-samples": "5",
+    "notify-keyspace-events": "",
+    "slowlog-log-slower-than": "10000",
+    "slowlog-max-len": "128",
+    "stop-writes-on-bgsave-error": "yes",
+    "tcp-keepalive": "300",
+    "timeout": "0",
+}
+_LAZY = ("eviction", "expire", "server-del", "user-del", "user-flush")
 
 # CONFIG SET refuses these; a difference can only be ended by a restart.
 _RESTART_ONLY = frozenset(
@@ -64,7 +93,12 @@ def wanted_directives(
             "tls-auth-clients": "no",
             "tls-protocols": "TLSv1.2 TLSv1.3",
         }
-    return found | dict(spec.config)
+    lazy = "yes" if engine_of(spec.image) is Engine.VALKEY else "no"
+    untold = _UNTOLD | {f"lazyfree-lazy-{what}": lazy for what in _LAZY}
+    found = untold | found | dict(spec.config)
+    limits = _buffer_classes(f"{untold[_BUFFERS]} {found[_BUFFERS]}")
+    found[_BUFFERS] = " ".join(" ".join((kind, *limit)) for kind, limit in limits.items())
+    return found
 
 
 def render(directives: Directives) -> str:
@@ -110,7 +144,7 @@ def _same(name: str, wanted: str, seen: str | None) -> bool:
     if seen is None:
         return False
     canonical = _CANONICAL.get(name)
-    if name == "client-output-buffer-limit":
+    if name == _BUFFERS:
         found = _buffer_classes(seen)
         return all(found.get(kind) == limit for kind, limit in _buffer_classes(wanted).items())
     return canonical(wanted) == canonical(seen) if canonical else wanted == seen
