@@ -92,20 +92,13 @@ def reconcile(
         terms: The settings of the host.
         before: Told of each action before it is performed.
     """
-    started = world.utc_now()
-    reading = world.source.read(name)
-    previous = world.status.read(name)
-    visit, outcomes = _visit(name, reading, world, terms, before)
-    status = summarize(
-        visit,
-        previous,
-        rules=terms.rules,
-        settings_digest=terms.settings_digest,
-        now=world.utc_now(),
+    errand = _Errand(
+        name=name, reading=world.source.read(name), world=world, terms=terms, before=before
     )
-    world.status.publish(status)
+    started = world.utc_now()
+    visit, outcomes = errand.run()
     return VisitResult(
-        status=status,
+        status=errand.say(visit),
         requeue=next_visit(visit),
         outcomes=outcomes,
         seen_at=visit.seen.at if visit.seen else started,
@@ -137,38 +130,115 @@ def _is_settled(visit: Visit) -> bool:
     return visit.plan.blocked is None and answers and not any(e.problem for e in seen.endpoints)
 
 
-def _visit(
-    name: TenantName,
-    reading: Reading,
-    world: World,
-    terms: Terms,
-    before: Callable[[Action], None],
-) -> tuple[Visit, tuple[Outcome, ...]]:
-    blank = Visit(
-        tenant_name=name,
-        reading=reading,
-        spec=reading.spec,
-        memory=Memory(),
-        seen=None,
-        plan=Plan(),
-        outcomes=(),
-    )
-    try:
-        memory = world.readers.memory.recall(name)
-        spec = _spec_in_force(reading, memory, terms.rules, world.utc_now())
-        blank = replace(blank, memory=memory, spec=spec)
-        if spec is None:
-            return blank, ()
-        outcomes = _remember(reading, memory, spec, world, before)
-        if outcomes and not isinstance(outcomes[-1], Done):
-            return replace(blank, outcomes=outcomes), outcomes
-        return _converge(blank, spec, world, terms, before, outcomes)
-    except CachePilotError as error:
-        reason = getattr(error, "reason", "")
-        plan = Plan(blocked=Blocked(reason=reason, message=str(error))) if reason else Plan()
-        return replace(blank, trouble=str(error), plan=plan), ()
-    except Exception as error:  # noqa: BLE001 - a status that went on saying Ready would lie
-        return replace(blank, trouble=f"cannot finish the visit: {place_of(error)}"), ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errand:
+    """One visit under way: whom, what the folder says, what to touch, and by which rules."""
+
+    name: TenantName
+    reading: Reading
+    world: World
+    terms: Terms
+    before: Callable[[Action], None]
+
+    def run(self) -> tuple[Visit, tuple[Outcome, ...]]:
+        """Carry the visit out; whatever goes wrong is part of what it came to know."""
+        visit = Visit(
+            tenant_name=self.name,
+            reading=self.reading,
+            spec=self.reading.spec,
+            memory=Memory(),
+            seen=None,
+            plan=Plan(),
+            outcomes=(),
+        )
+        try:
+            memory = self.world.readers.memory.recall(self.name)
+            spec = _spec_in_force(self.reading, memory, self.terms.rules, self.world.utc_now())
+            visit = replace(visit, memory=memory, spec=spec)
+            if spec is None:
+                return visit, ()
+            outcomes = self._remember(memory, spec)
+            if outcomes and not isinstance(outcomes[-1], Done):
+                return replace(visit, outcomes=outcomes), outcomes
+            return self._converge(visit, spec, outcomes)
+        except CachePilotError as error:
+            reason = getattr(error, "reason", "")
+            plan = Plan(blocked=Blocked(reason=reason, message=str(error))) if reason else Plan()
+            return replace(visit, trouble=str(error), plan=plan), ()
+        except Exception as error:  # noqa: BLE001 - a status that went on saying Ready would lie
+            return replace(visit, trouble=f"cannot finish the visit: {place_of(error)}"), ()
+
+    def say(self, visit: Visit) -> TenantStatus:
+        """Publish what *visit* came to know so far."""
+        status = summarize(
+            visit,
+            self.world.status.read(self.name),
+            rules=self.terms.rules,
+            settings_digest=self.terms.settings_digest,
+            now=self.world.utc_now(),
+        )
+        self.world.status.publish(status)
+        return status
+
+    def _converge(
+        self, visit: Visit, spec: TenantSpec, done: tuple[Outcome, ...]
+    ) -> tuple[Visit, tuple[Outcome, ...]]:
+        """Look, plan and act until nothing is left, an action is not Done, or rounds run out."""
+        outcomes: tuple[Outcome, ...] = ()
+        for last_round in (*[False] * (_ROUNDS - 1), True):
+            seen = self._look(spec)
+            plan = plan_tenant(spec, seen, self.terms.rules, seen.at)
+            visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
+            ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
+            if last_round or ended or not plan.actions:
+                break
+            if plan.interrupts:
+                # An outage is said while it lasts, not once it is over.
+                self.say(replace(visit, acting=True))
+            outcomes = perform_all(
+                plan, self.world.writers, now=self.world.utc_now(), before=self.before
+            )
+            done += outcomes
+        return visit, done
+
+    def _look(self, spec: TenantSpec) -> Snapshot:
+        questions = Questions(
+            image=spec.image,
+            bind=spec.bind,
+            password_file=spec.password_file,
+            directives=managed_directives(spec),
+        )
+        return collect(self.name, questions, self.world.readers, now=self.world.utc_now())
+
+    def _remember(self, memory: Memory, spec: TenantSpec) -> tuple[Outcome, ...]:
+        """Keep a new document, or the end of one, before anything is done because of it."""
+        action = self._retirement(memory, spec) or self._news(memory)
+        if action is None:
+            return ()
+        self.before(action)
+        return (perform(action, self.world.writers, now=self.world.utc_now()),)
+
+    def _retirement(self, memory: Memory, spec: TenantSpec) -> Action | None:
+        ends = spec.state is State.DELETED and self.reading.presence is Presence.ABSENT
+        if memory.retired or not ends:
+            return None
+        return Retire(tenant_name=self.name, cause="its file is gone for good")
+
+    def _news(self, memory: Memory) -> Action | None:
+        reading = self.reading
+        changed = reading.digest != memory.document_digest
+        if reading.spec is None or not (
+            changed or reading.source != memory.source or memory.retired
+        ):
+            return None
+        return RememberDocument(
+            tenant_name=self.name,
+            cause="the document changed" if changed else "the document moved or came back",
+            generation=memory.generation + (1 if changed else 0),
+            digest=reading.digest,
+            source=reading.source,
+            document=reading.json,
+        )
 
 
 def place_of(error: Exception) -> str:
@@ -176,69 +246,6 @@ def place_of(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-def _converge(
-    visit: Visit,
-    spec: TenantSpec,
-    world: World,
-    terms: Terms,
-    before: Callable[[Action], None],
-    done: tuple[Outcome, ...],
-) -> tuple[Visit, tuple[Outcome, ...]]:
-    """Look, plan and act until nothing is left, an action is not Done, or rounds run out."""
-    outcomes: tuple[Outcome, ...] = ()
-    for last_round in (*[False] * (_ROUNDS - 1), True):
-        seen = _look(visit.tenant_name, spec, world)
-        plan = plan_tenant(spec, seen, terms.rules, seen.at)
-        visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
-        ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
-        if last_round or ended or not plan.actions:
-            break
-        outcomes = perform_all(plan, world.writers, now=world.utc_now(), before=before)
-        done += outcomes
-    return visit, done
-
-
-def _look(name: TenantName, spec: TenantSpec, world: World) -> Snapshot:
-    questions = Questions(
-        image=spec.image,
-        bind=spec.bind,
-        password_file=spec.password_file,
-        directives=managed_directives(spec),
-    )
-    return collect(name, questions, world.readers, now=world.utc_now())
-
-
-def _remember(
-    reading: Reading,
-    memory: Memory,
-    spec: TenantSpec,
-    world: World,
-    before: Callable[[Action], None],
-) -> tuple[Outcome, ...]:
-    """Keep a new valid document, or the end of one, before anything is done because of it."""
-    if reading.spec is None:
-        ends = spec.state is State.DELETED and reading.presence is Presence.ABSENT
-        if not ends or memory.retired:
-            return ()
-        retire = Retire(tenant_name=reading.tenant_name, cause="its file is gone for good")
-        before(retire)
-        return (perform(retire, world.writers, now=world.utc_now()),)
-    unchanged = reading.digest == memory.document_digest and reading.source == memory.source
-    if unchanged and not memory.retired:
-        return ()
-    changed = reading.digest != memory.document_digest
-    action = RememberDocument(
-        tenant_name=reading.tenant_name,
-        cause="the document changed" if changed else "the document moved",
-        generation=memory.generation + (1 if changed else 0),
-        digest=reading.digest,
-        source=reading.source,
-        document=reading.json,
-    )
-    before(action)
-    return (perform(action, world.writers, now=world.utc_now()),)
 
 
 def _spec_in_force(

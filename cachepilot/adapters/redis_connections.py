@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from cachepilot.spec.document import TenantName
 
 _SOCKET = "redis.sock"
 _TIMEOUT = 5.0
+_FAREWELL_TIMEOUT = 0.2
 
 
 class ManagementConnections:
@@ -79,20 +81,46 @@ class ManagementConnections:
             # The folder belongs to the tenant: a link planted there must lead us nowhere.
             if not stat.S_ISSOCK(os.stat(_SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise FileNotFoundError(f"{_SOCKET} of {tenant_name} is not a socket")
-            client = redis.Redis(
-                unix_socket_path=f"/proc/self/fd/{folder}/{_SOCKET}",
-                username="cachepilot",
-                password=password.reveal(),
-                single_connection_client=True,  # connects in its constructor
-                socket_timeout=_TIMEOUT,
-                retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-                decode_responses=True,
-                driver_info=None,
-                protocol=2,
-            )
+            client = _connect(f"/proc/self/fd/{folder}/{_SOCKET}", password)
         finally:
             os.close(folder)
         # The descriptor may soon mean something else, so this client must never reconnect by
         # itself: whoever sees it break drops it.
         client.connection.path = "/nonexistent"  # type: ignore[union-attr]
         return client
+
+
+def _connect(path: str, password: Secret) -> redis.Redis:
+    try:
+        return redis.Redis(
+            unix_socket_path=path,
+            username="cachepilot",
+            password=password.reveal(),
+            single_connection_client=True,  # connects in its constructor
+            socket_timeout=_TIMEOUT,
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            decode_responses=True,
+            driver_info=None,
+            protocol=2,
+        )
+    except redis.exceptions.AuthenticationError:
+        raise
+    except redis.exceptions.ConnectionError as error:
+        if farewell := _farewell(path):
+            raise redis.exceptions.ConnectionError(farewell) from error
+        raise
+
+
+def _farewell(path: str) -> str:
+    """Return what a server says that hangs up on us, or empty.
+
+    A full server says why and closes at once. Whoever is still writing then meets a broken pipe
+    and never reads the reason.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plain:
+            plain.settimeout(_FAREWELL_TIMEOUT)
+            plain.connect(path)
+            return plain.recv(256).decode(errors="replace").strip().lstrip("-")
+    except OSError:
+        return ""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
 from cachepilot.daemon.logging import Logger
+from cachepilot.errors import CachePilotError
 from cachepilot.observe.ports import ContainerGlance
 from cachepilot.observe.snapshot import Role
 from cachepilot.plan.actions import describe
@@ -14,51 +15,73 @@ from cachepilot.plan.containers import container_name
 from cachepilot.reconcile import VisitResult
 from cachepilot.spec.document import TenantName
 from cachepilot.status.conditions import ConditionStatus, ConditionType, TenantStatus
-from cachepilot.status.ports import EventLog
+from cachepilot.status.ports import EventLog, StatusStore
 
 
 class Fleet:
-    """Keeps the newest status of every tenant and tells what happened.
+    """A store of statuses that keeps them at hand and tells what changes.
 
     Args:
+        board: Where statuses are published for everybody.
         events: Where news go.
         log: The daemon's logger.
     """
 
-    def __init__(self, events: EventLog, log: Logger) -> None:
+    def __init__(self, board: StatusStore, events: EventLog, log: Logger) -> None:
+        self._board = board
         self._events = events
         self._log = log
         self._lock = threading.Lock()
         self._statuses: dict[TenantName, TenantStatus] = {}
         self._complaints: dict[TenantName, str] = {}
+        self._unpublished = ""
 
     def statuses(self) -> tuple[TenantStatus, ...]:
         """Return the newest status of everybody, sorted by name."""
         with self._lock:
             return tuple(self._statuses[name] for name in sorted(self._statuses))
 
-    def status(self, name: TenantName) -> TenantStatus | None:
-        """Return the newest status of one tenant, or None before its first visit."""
+    def read(self, tenant_name: TenantName) -> TenantStatus | None:
+        """Return the newest status of one tenant, also one that an earlier daemon published."""
         with self._lock:
-            return self._statuses.get(name)
+            status = self._statuses.get(tenant_name)
+        if status is None and (status := self._board.read(tenant_name)) is not None:
+            with self._lock:
+                self._statuses.setdefault(tenant_name, status)
+        return status
 
-    def load(self, status: TenantStatus) -> None:
-        """Take a status that an earlier daemon published."""
-        with self._lock:
-            self._statuses[status.tenant_name] = status
+    def publish(self, status: TenantStatus) -> None:
+        """Keep and publish a status, and tell of Ready coming and going.
 
-    def take(self, result: VisitResult) -> None:
-        """Keep the result of a visit, and tell what it did and what changed by it."""
-        status = result.status
+        A board that cannot be written is told of once and tried again with the next status.
+        """
         with self._lock:
             before = self._statuses.get(status.tenant_name)
             self._statuses[status.tenant_name] = status
-        self._tell_outcomes(result)
         self._tell_transitions(before, status)
+        try:
+            self._board.publish(status)
+        except CachePilotError as error:
+            if self._unpublished != str(error):
+                self._unpublished = str(error)
+                self._log.error("cannot publish status", error=str(error))
+        else:
+            self._unpublished = ""
+
+    def withdraw(self, tenant_name: TenantName) -> None:
+        """Forget a tenant that no longer exists."""
+        with self._lock:
+            self._statuses.pop(tenant_name, None)
+            self._complaints.pop(tenant_name, None)
+        self._board.withdraw(tenant_name)
+
+    def take(self, result: VisitResult) -> None:
+        """Tell what a visit did."""
+        self._tell_outcomes(result)
 
     def is_as_seen(self, name: TenantName, rows: tuple[ContainerGlance, ...]) -> bool:
         """Return whether a listing shows just what the last visit left, so none is needed."""
-        status = self.status(name)
+        status = self.read(name)
         if status is None or status.snapshot is None or status.spec is None:
             return False
         expected = status.snapshot.container(Role.SERVER)
@@ -74,7 +97,7 @@ class Fleet:
 
     def is_settled(self, name: TenantName, *, digest: str, settings_digest: str) -> bool:
         """Return whether the last visit ended well, with this document and these settings."""
-        status = self.status(name)
+        status = self.read(name)
         return (
             status is not None
             and status.word in ("Ready", "Stopped", "Deleted", "Paused")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251 - the one place that makes the generator which others are handed
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -56,7 +57,9 @@ class Service:
         self._stopping = stopping
         self._reload = threading.Event()
         self._compared = False
-        self._fleet = Fleet(parts.events, log)
+        self._fleet = Fleet(parts.board, parts.events, log)
+        # Everything that a visit says goes through the fleet, which the metrics read.
+        self._world = replace(parts.world, status=self._fleet)
         self._loop = Loop(
             visit=self._visit,
             on_result=self._fleet.take,
@@ -157,7 +160,7 @@ class Service:
     # Work -------------------------------------------------------------------------------------
 
     def _visit(self, name: TenantName, before: Callable[[Action], None]) -> VisitResult:
-        return reconcile(name, self._parts.world, self._terms, before=before)
+        return reconcile(name, self._world, self._terms, before=before)
 
     def _refresh(self) -> float:
         """Read what changed in the folder and ask for visits; return when to look again."""
@@ -240,9 +243,7 @@ class Service:
 
     def _load_statuses(self) -> None:
         for name in self._parts.records.known():
-            status = self._parts.board.read(name)
-            if status is not None:
-                self._fleet.load(status)
+            self._fleet.read(name)
 
     def _names(self) -> frozenset[TenantName]:
         """Return everybody with a document or a record."""

@@ -13,6 +13,7 @@ from cachepilot.observe.snapshot import (
 )
 from cachepilot.plan.actions import (
     Action,
+    AwaitRewrite,
     Blocked,
     DeleteUser,
     PurgeMemory,
@@ -128,6 +129,10 @@ def plan_directives(
             instance=seen.memory.instance,
             directives=tuple(sorted(ordinary.items())),
         )
+    if ordinary.get("appendonly") == "yes":
+        # Until the rewrite is complete, a crash would bring back the file as it was before.
+        cause = "somebody had switched the append-only file off"
+        yield AwaitRewrite(tenant_name=spec.name, cause=cause, instance=seen.memory.instance)
     for name, value, before in found:
         if name in LIVE_ONLY:
             yield SetDirectives(

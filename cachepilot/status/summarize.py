@@ -8,7 +8,7 @@ from datetime import datetime
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, Snapshot
-from cachepilot.plan.actions import Plan, describe
+from cachepilot.plan.actions import Plan, describe, interrupts
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -51,6 +51,7 @@ class Visit:
         plan: What the last snapshot still asks for.
         outcomes: How the last actions ended.
         trouble: Why the visit ended early, in a sentence, or empty.
+        acting: Whether the plan is being carried out right now and takes the server down.
     """
 
     tenant_name: TenantName
@@ -61,6 +62,7 @@ class Visit:
     plan: Plan
     outcomes: tuple[Outcome, ...]
     trouble: str = ""
+    acting: bool = False
 
 
 def summarize(
@@ -145,6 +147,8 @@ def _ready(visit: Visit, facts: dict[ConditionType, Fact]) -> Fact:
         return Fact.false("Deleted", "serving has ended; the data stays")
     if spec.state is State.STOPPED:
         return Fact.false("Stopped", "the spec says stopped")
+    if visit.acting:
+        return Fact.false("Interrupted", f"the server goes down or up: {_cause(visit.plan)}")
     missing = [(kind, facts[kind]) for kind in _SERVING if kind in facts]
     for kind, fact in missing:
         if fact.status is ConditionStatus.FALSE:
@@ -161,6 +165,8 @@ def _progress(visit: Visit) -> dict[ConditionType, Fact]:
     if visit.reading.problems:
         message = f"the newest text cannot be used: {visit.reading.problems[0]}"
         return {ConditionType.STALLED: Fact.true("SpecInvalid", message)}
+    if visit.acting:
+        return {ConditionType.RECONCILING: Fact.true("Progressing", _cause(visit.plan))}
     if isinstance(last, Stalled):
         return {ConditionType.STALLED: Fact.true(last.reason, last.message)}
     if visit.plan.blocked:
@@ -175,6 +181,10 @@ def _progress(visit: Visit) -> dict[ConditionType, Fact]:
     if visit.plan.actions and not isinstance(last, Done):
         return {ConditionType.RECONCILING: Fact.true("Progressing", "changes are under way")}
     return {}
+
+
+def _cause(plan: Plan) -> str:
+    return next((action.cause for action in plan.actions if interrupts(action)), "")
 
 
 def _word(visit: Visit, facts: dict[ConditionType, Fact]) -> str:

@@ -108,6 +108,7 @@ __all__ = [
     "WriteConfiguration",
     "WriteUsers",
     "describe",
+    "interrupts",
 ]
 
 _SEVERITY = tuple(Disruption)
@@ -144,6 +145,11 @@ class Plan:
             default=Disruption.NONE,
         )
 
+    @property
+    def interrupts(self) -> bool:
+        """Whether the server is down, or goes down, while this plan is carried out."""
+        return any(interrupts(action) for action in self.actions)
+
     def __str__(self) -> str:
         lines = [
             f"{number}. {describe(action)}" for number, action in enumerate(self.actions, start=1)
@@ -151,6 +157,14 @@ class Plan:
         if self.blocked:
             lines.append(f"blocked: {self.blocked.reason}: {self.blocked.message}")
         return "".join(f"{line}\n" for line in lines)
+
+
+def interrupts(action: Action) -> bool:
+    """Return whether *action* takes the server down or brings it up."""
+    return isinstance(
+        action,
+        CreateContainer | StartContainer | StopContainer | RestartContainer | UnpauseContainer,
+    )
 
 
 def describe(action: Action) -> str:
