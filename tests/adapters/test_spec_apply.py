@@ -168,9 +168,14 @@ def test_a_hash_names_the_one_file_that_may_be_written(folder):
 _BODIES = st.sampled_from(["spec: {}\n", "spec:\n  cpus: 2 # two\n", "# c\nspec: {cpus: 1}"])
 
 
+def _documents(names, min_size=0):
+    pairs = st.tuples(st.sampled_from(names), _BODIES)
+    return st.lists(pairs, unique_by=lambda pair: pair[0], min_size=min_size)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from("abcdef"), _BODIES), unique_by=lambda pair: pair[0]),
-    st.lists(st.tuples(st.sampled_from("abcdefg"), _BODIES), unique_by=lambda pair: pair[0], min_size=1),
+    _documents("abcdef"),
+    _documents("abcdefg", min_size=1),
     st.sampled_from(["\n", "\r\n"]),
 )  # fmt: skip
 def test_after_an_apply_everybody_has_the_new_document_and_the_others_their_old_one(

@@ -114,9 +114,13 @@ def test_a_file_that_changed_is_not_replaced(folder):
 
 def test_only_one_edit_at_a_time(folder):
     waits = []
-    with folder.locked(waits.append), pytest.raises(EditConflictError, match="another edit"):
-        with SpecFolder(folder.folder).locked(waits.append):
-            pass
+    other = SpecFolder(folder.folder)
+    with (
+        folder.locked(waits.append),
+        pytest.raises(EditConflictError, match="another edit"),
+        other.locked(waits.append),
+    ):
+        pass
     assert len(waits) == 100
     with folder.locked(waits.append):
         pass

@@ -4,12 +4,16 @@ import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
 from click.testing import CliRunner
 
 from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.spec_folder import SpecFolder
 from cachepilot.cli.invocation import Surroundings
 from cachepilot.cli.main import main
 from cachepilot.settings import load_settings
+from cachepilot.spec.parse import parse
+from cachepilot.spec.rules import Rules
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -102,10 +106,6 @@ class Host:
 
     def digest_of(self, name):
         """Return the fingerprint of a document as it is in the folder."""
-        from cachepilot.adapters.spec_folder import SpecFolder
-        from cachepilot.spec.parse import parse
-        from cachepilot.spec.rules import Rules
-
         return parse(SpecFolder(self.paths.tenants_d).get(name).tree, Rules()).digest
 
 

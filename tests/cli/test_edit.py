@@ -32,7 +32,9 @@ def edit(host, script, *args, **more):
 
 
 def test_what_the_editor_leaves_is_written(acme):
-    assert edit(acme, 'sed -i s/cpus:.1/cpus:\\ 2/ "$1"', "--yes").out == "tenant/acme configured\n"
+    assert (
+        edit(acme, 'sed -i s/cpus:.1/cpus:\\ 2/ "$1"', "--yes").out == "tenant/acme configured\n"
+    )
     assert acme.read("acme.yaml").decode() == TEXT.replace("cpus: 1", "cpus: 2")
 
 
@@ -43,7 +45,9 @@ def test_an_unchanged_text_is_no_change(acme):
 
 def test_only_the_tenant_s_own_document_is_shown_and_replaced(acme):
     acme.write("acme.yaml", document("a") + "---\n" + TEXT + "---\n" + document("b"))
-    ended = edit(acme, 'grep -q "name: [ab]$" "$1" && exit 1; sed -i s/cpus:.1/cpus:\\ 2/ "$1"', "--yes")
+    ended = edit(
+        acme, 'grep -q "name: [ab]$" "$1" && exit 1; sed -i s/cpus:.1/cpus:\\ 2/ "$1"', "--yes"
+    )
     assert ended.code == 0
     changed = TEXT.replace("cpus: 1", "cpus: 2")
     assert acme.read("acme.yaml").decode() == (
@@ -105,13 +109,20 @@ def on_a_terminal(host, answers, *args, script='sed -i s/cpus:.1/cpus:\\ 2/ "$1"
         stderr=theirs,
         env={**os.environ, "EDITOR": str(host.script), "VISUAL": str(host.script)},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        # Without a controlling terminal Ctrl-C would reach nobody.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads here
     )
     os.close(theirs)
-    shown = b""
+    shown, answer, patience = b"", "", 20
     try:
-        while select.select([ours], [], [], 30)[0] and (chunk := os.read(ours, 4096)):
-            shown += chunk
+        while patience:
+            if not select.select([ours], [], [], 2)[0]:
+                patience -= 1
+                if answer == "\x03":
+                    # An interrupt between prompt and read is only noticed with the next one.
+                    os.write(ours, b"\x03")
+                continue
+            shown += os.read(ours, 4096)
             if answers and shown.rstrip().endswith((b"]", b":")):
                 answer, _, answers = answers.partition("|")
                 os.write(ours, answer.encode())
@@ -139,14 +150,16 @@ def test_on_a_terminal_no_means_no(acme):
 
 
 def test_on_a_terminal_a_mistake_can_be_mended_at_once(acme):
-    script = 'if grep -q bad "$1"; then sed -i "s/bad: 1/cpus: 3/" "$1"; else sed -i "s/cpus/bad/" "$1"; fi'
+    script = 'grep -q bad "$1" && sed -i "s/bad: 1/cpus: 3/" "$1" || sed -i "s/cpus/bad/" "$1"'
     code, shown = on_a_terminal(acme, "y\n|y\n", "edit", "tenant", "acme", script=script)
     assert code == 0, shown
     assert 'unknown key "bad"' in shown
     assert b"cpus: 3" in acme.read("acme.yaml")
 
 
-@pytest.mark.parametrize(("typed", "code"), [("acme\n", 0), ("acne\n", 1), ("y\n", 1), ("\x03", 130)])
+@pytest.mark.parametrize(
+    ("typed", "code"), [("acme\n", 0), ("acne\n", 1), ("y\n", 1), ("\x03", 130)]
+)
 def test_deleting_on_a_terminal_needs_the_name(acme, typed, code):
     ended, shown = on_a_terminal(acme, typed, "delete", "acme")
     assert ended == code, shown

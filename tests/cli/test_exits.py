@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.cli.hosts import document
 
 
@@ -89,10 +90,9 @@ def test_5_no_permission(host, tmp_path):
     host.publish()
     tmp_path.chmod(0o755)
     host.paths.status.chmod(stat.S_IRWXU)
-    python = [sys.executable, "-c", "import os; os.setuid(65534); import runpy; "]
-    code = "import os,sys; import cachepilot.cli.main as m, cachepilot.cli.get; os.setuid(65534); m.main()"
+    code = "import os, cachepilot.cli.main as m, cachepilot.cli.get; os.setuid(65534); m.main()"
     run = subprocess.run(
-        [*python[:2], code, "--root", tmp_path, "get", "tenants"],
+        [sys.executable, "-c", code, "--root", tmp_path, "get", "tenants"],
         capture_output=True,
         text=True,
         check=False,

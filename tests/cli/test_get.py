@@ -4,6 +4,8 @@ import sys
 from datetime import timedelta
 
 import pytest
+from ruamel.yaml import YAML
+
 from tests.cli.hosts import NOON
 
 
@@ -77,8 +79,6 @@ def test_json_and_yaml_hold_the_same_object_without_the_snapshot(host):
     assert set(item) == {"apiVersion", "kind", "metadata", "spec", "status"}
     assert item["status"]["word"] == "Ready"
 
-    from ruamel.yaml import YAML
-
     assert YAML(typ="safe").load(host.run("get", "tenants", "-o", "yaml").out) == shown
 
 
@@ -141,9 +141,20 @@ def test_watching_streams_what_changes(host):
 
 def test_a_table_is_never_cut_when_piped(host, tmp_path):
     long = "x" * 300
-    host.publish("acme", "Stalled", conditions=[{"type": "Ready", "status": "False", "reason": "R", "message": long}])  # fmt: skip
+    ready = {"type": "Ready", "status": "False", "reason": "R", "message": long}
+    host.publish("acme", "Stalled", conditions=[ready])
     run = subprocess.run(
-        [sys.executable, "-m", "cachepilot.cli", "--root", tmp_path, "get", "tenants", "-o", "wide"],
+        [
+            sys.executable,
+            "-m",
+            "cachepilot.cli",
+            "--root",
+            tmp_path,
+            "get",
+            "tenants",
+            "-o",
+            "wide",
+        ],
         capture_output=True,
         text=True,
         env={"COLUMNS": "40"},

@@ -140,6 +140,9 @@ def test_progress_is_told_once_per_change(acme):
     acme.publish("acme", "Starting", at=NOON)
     ended = acme.run("wait", "acme", "--for=condition=Ready", "--timeout=5")
     assert ended.err.count("acme: Starting") == 2  # once while waiting, once as the cause
-    assert acme.run("wait", "acme", "-q", "--for=condition=Ready", "--timeout=5").err.count(
-        "acme: Starting"
-    ) == 1
+    assert (
+        acme.run("wait", "acme", "-q", "--for=condition=Ready", "--timeout=5").err.count(
+            "acme: Starting"
+        )
+        == 1
+    )
