@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-from cachepilot.apply.executor import perform, perform_all
+from cachepilot.apply.executor import Onlooker, perform_all
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.apply.ports import Writers
 from cachepilot.errors import CachePilotError
@@ -82,7 +82,7 @@ def reconcile(
     world: World,
     terms: Terms,
     *,
-    before: Callable[[Action], None] = lambda _action: None,
+    onlooker: Onlooker,
 ) -> VisitResult:
     """Visit one tenant once; status is published whatever happens.
 
@@ -90,10 +90,10 @@ def reconcile(
         name: Whom to visit.
         world: What to touch.
         terms: The settings of the host.
-        before: Told of each action before it is performed.
+        onlooker: Told of each effect as it happens.
     """
     errand = _Errand(
-        name=name, reading=world.source.read(name), world=world, terms=terms, before=before
+        name=name, reading=world.source.read(name), world=world, terms=terms, onlooker=onlooker
     )
     started = world.utc_now()
     visit, outcomes = errand.run()
@@ -138,7 +138,7 @@ class _Errand:
     reading: Reading
     world: World
     terms: Terms
-    before: Callable[[Action], None]
+    onlooker: Onlooker
 
     def run(self) -> tuple[Visit, tuple[Outcome, ...]]:
         """Carry the visit out; whatever goes wrong is part of what it came to know."""
@@ -195,9 +195,7 @@ class _Errand:
             if plan.interrupts:
                 # An outage is said while it lasts, not once it is over.
                 self.say(replace(visit, acting=True))
-            outcomes = perform_all(
-                plan, self.world.writers, now=self.world.utc_now(), before=self.before
-            )
+            outcomes = self._perform(plan.actions)
             done += outcomes
         return visit, done
 
@@ -213,10 +211,12 @@ class _Errand:
     def _remember(self, memory: Memory, spec: TenantSpec) -> tuple[Outcome, ...]:
         """Keep a new document, or the end of one, before anything is done because of it."""
         action = self._retirement(memory, spec) or self._news(memory)
-        if action is None:
-            return ()
-        self.before(action)
-        return (perform(action, self.world.writers, now=self.world.utc_now()),)
+        return self._perform((action,)) if action else ()
+
+    def _perform(self, actions: tuple[Action, ...]) -> tuple[Outcome, ...]:
+        return perform_all(
+            actions, self.world.writers, now=self.world.utc_now(), onlooker=self.onlooker
+        )
 
     def _retirement(self, memory: Memory, spec: TenantSpec) -> Action | None:
         ends = spec.state is State.DELETED and self.reading.presence is Presence.ABSENT

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.apply.ports import Writers
@@ -25,18 +24,25 @@ def perform(action: a.Action, writers: Writers, *, now: datetime) -> Outcome:
     return Done(action=action)
 
 
+class Onlooker(Protocol):
+    """Somebody who is told of effects as they happen."""
+
+    def before(self, action: a.Action) -> None:
+        """Hear that *action* is about to be carried out."""
+
+    def after(self, outcome: Outcome) -> None:
+        """Hear how an action ended."""
+
+
 def perform_all(
-    plan: a.Plan,
-    writers: Writers,
-    *,
-    now: datetime,
-    before: Callable[[a.Action], None] = lambda _action: None,
+    actions: tuple[a.Action, ...], writers: Writers, *, now: datetime, onlooker: Onlooker
 ) -> tuple[Outcome, ...]:
-    """Carry out *plan* in order and stop at the first action that is not Done."""
+    """Carry out *actions* in order and stop at the first that is not Done."""
     outcomes: list[Outcome] = []
-    for action in plan.actions:
-        before(action)
+    for action in actions:
+        onlooker.before(action)
         outcomes.append(perform(action, writers, now=now))
+        onlooker.after(outcomes[-1])
         if not isinstance(outcomes[-1], Done):
             break
     return tuple(outcomes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime
+from typing import assert_never
 
-from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
+from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.daemon.logging import Logger
 from cachepilot.errors import CachePilotError
 from cachepilot.observe.ports import ContainerGlance
@@ -25,9 +27,18 @@ class Fleet:
         board: Where statuses are published for everybody.
         events: Where news go.
         log: The daemon's logger.
+        utc_now: The time, for what is told the moment it happens.
     """
 
-    def __init__(self, board: StatusStore, events: EventLog, log: Logger) -> None:
+    def __init__(
+        self,
+        board: StatusStore,
+        events: EventLog,
+        log: Logger,
+        *,
+        utc_now: Callable[[], datetime],
+    ) -> None:
+        self._utc_now = utc_now
         self._board = board
         self._events = events
         self._log = log
@@ -75,9 +86,35 @@ class Fleet:
             self._complaints.pop(tenant_name, None)
         self._board.withdraw(tenant_name)
 
+    def tell(self, outcome: Outcome) -> None:
+        """Tell how an action ended, the moment it did; a failure that repeats is told once."""
+        name, at = outcome.action.tenant_name, self._utc_now()
+        kind, text = type(outcome.action).__name__, describe(outcome.action)
+        match outcome:
+            case Done():
+                self._complaints.pop(name, None)
+                self._log.info("performed", tenant=name, action=kind, detail=text)
+                self._record(at, name, kind, text, warning=False)
+            case Waiting(message=message):
+                self._complain(at, name, "Waiting", f"{kind}: {message}", warning=False)
+            case Failed(message=message):
+                self._complain(at, name, "Failed", f"{kind}: {message}")
+            case Stalled(reason=reason, message=message):
+                self._complain(at, name, reason, f"{kind}: {message}")
+            case _:
+                assert_never(outcome)
+
     def take(self, result: VisitResult) -> None:
-        """Tell what a visit did."""
-        self._tell_outcomes(result)
+        """Tell what keeps a visited tenant from its spec, unless an action told it already."""
+        if result.outcomes and not isinstance(result.outcomes[-1], Done):
+            return
+        status = result.status
+        stalled = status.condition(ConditionType.STALLED)
+        if stalled:
+            name = status.tenant_name
+            self._complain(status.observed_at, name, stalled.reason, stalled.message)
+        else:
+            self._complaints.pop(status.tenant_name, None)
 
     def is_as_seen(self, name: TenantName, rows: tuple[ContainerGlance, ...]) -> bool:
         """Return whether a listing shows just what the last visit left, so none is needed."""
@@ -105,29 +142,6 @@ class Fleet:
             and status.settings_digest == settings_digest
             and not status.plan
         )
-
-    def _tell_outcomes(self, result: VisitResult) -> None:
-        name, at = result.status.tenant_name, result.status.observed_at
-        for outcome in result.outcomes:
-            text = describe(outcome.action)
-            kind = type(outcome.action).__name__
-            match outcome:
-                case Done():
-                    self._complaints.pop(name, None)
-                    self._log.info("performed", tenant=name, action=kind, detail=text)
-                    self._record(at, name, kind, text, warning=False)
-                case Waiting(message=message):
-                    self._complain(at, name, "Waiting", f"{kind}: {message}", warning=False)
-                case Failed(message=message):
-                    self._complain(at, name, "Failed", f"{kind}: {message}")
-                case Stalled(reason=reason, message=message):
-                    self._complain(at, name, reason, f"{kind}: {message}")
-        stalled = result.status.condition(ConditionType.STALLED)
-        ended_well = not result.outcomes or isinstance(result.outcomes[-1], Done)
-        if stalled and ended_well:
-            self._complain(at, name, stalled.reason, stalled.message)
-        elif not stalled and ended_well:
-            self._complaints.pop(name, None)
 
     def _tell_transitions(self, before: TenantStatus | None, after: TenantStatus) -> None:
         for condition in after.conditions:

@@ -17,6 +17,7 @@ from cachepilot.spec.document import TenantName
 _NEVER_AN_ECHO = float("inf")
 
 Visit = Callable[[TenantName, Callable[[Action], None]], VisitResult]
+"""Visits one tenant; tells its worker of each action before it is carried out."""
 
 
 @dataclass(slots=True)

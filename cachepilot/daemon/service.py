@@ -5,7 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251 - the one place that makes the generator which others are handed
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,6 +13,7 @@ from cachepilot import clock
 from cachepilot.adapters.docker_events import DockerEvents
 from cachepilot.adapters.systemd import Notifier
 from cachepilot.adapters.tenant_watch import watch_folder
+from cachepilot.apply.outcome import Outcome
 from cachepilot.daemon.chore import Chore
 from cachepilot.daemon.comparison import by_tenant, find_changed, find_orphans, find_unsettled
 from cachepilot.daemon.fleet import Fleet
@@ -37,6 +38,14 @@ _LONGEST_ACTION = 900.0
 _GRACE_TO_STOP = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Onlooker:
+    """Shows a worker's heartbeat before each effect, and tells the fleet after it."""
+
+    before: Callable[[Action], None]
+    after: Callable[[Outcome], None]
+
+
 class Service:
     """Runs one daemon over *parts* until *stopping* is set."""
 
@@ -57,7 +66,7 @@ class Service:
         self._stopping = stopping
         self._reload = threading.Event()
         self._compared = False
-        self._fleet = Fleet(parts.board, parts.events, log)
+        self._fleet = Fleet(parts.board, parts.events, log, utc_now=clock.utc_now)
         # Everything that a visit says goes through the fleet, which the metrics read.
         self._world = replace(parts.world, status=self._fleet)
         self._loop = Loop(
@@ -160,7 +169,8 @@ class Service:
     # Work -------------------------------------------------------------------------------------
 
     def _visit(self, name: TenantName, before: Callable[[Action], None]) -> VisitResult:
-        return reconcile(name, self._world, self._terms, before=before)
+        onlooker = _Onlooker(before, self._fleet.tell)
+        return reconcile(name, self._world, self._terms, onlooker=onlooker)
 
     def _refresh(self) -> float:
         """Read what changed in the folder and ask for visits; return when to look again."""
