@@ -192,12 +192,19 @@ class _Errand:
             ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
             if last_round or ended or not plan.actions:
                 break
-            if plan.interrupts:
-                # An outage is said while it lasts, not once it is over.
-                self.say(replace(visit, acting=True))
-            outcomes = self._perform(plan.actions)
+            outcomes = self._carry_out(visit)
             done += outcomes
         return visit, done
+
+    def _carry_out(self, visit: Visit) -> tuple[Outcome, ...]:
+        """Perform the plan; an outage is published while it lasts, not once it is over."""
+        first = visit.plan.harmless
+        rest = visit.plan.actions[len(first) :]
+        outcomes = self._perform(first)
+        if not rest or not all(isinstance(outcome, Done) for outcome in outcomes):
+            return outcomes
+        self.say(replace(visit, acting=True))
+        return outcomes + self._perform(rest)
 
     def _look(self, spec: TenantSpec) -> Snapshot:
         questions = Questions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from cachepilot.plan.actions.base import (
@@ -146,9 +147,9 @@ class Plan:
         )
 
     @property
-    def interrupts(self) -> bool:
-        """Whether the server is down, or goes down, while this plan is carried out."""
-        return any(interrupts(action) for action in self.actions)
+    def harmless(self) -> tuple[Action, ...]:
+        """What comes before the first action that takes the server down or brings it up."""
+        return tuple(itertools.takewhile(lambda action: not interrupts(action), self.actions))
 
     def __str__(self) -> str:
         lines = [
