@@ -72,8 +72,8 @@ def watch_folder(
                 if post.is_changed_by(paths):
                     on_change()
         except OSError:
-            # Gone between looking and watching, or the host has no watches left: the next round
-            # looks again, and until then each tick is a hint.
+            # Gone between looking and watching, or the host has no watches left: then every tick
+            # is a hint, so that changes are found all the same.
             stop.wait(tick.total_seconds())
 
 
@@ -82,7 +82,8 @@ def _events(
 ) -> Iterator[frozenset[Path]]:
     """Yield the paths of what happened, and nothing once every *tick*."""
     if not post.paths:
-        stop.wait(tick.total_seconds())
+        while not stop.wait(tick.total_seconds()):
+            yield frozenset()
         return
     quiet = int(debounce.total_seconds() * 1000)
     for changes in watch(
@@ -101,6 +102,8 @@ def _events(
 
 
 def _take_post(folder: Path) -> _Post:
+    # First of all: what is replaced from here on differs from this, and is found by it.
+    identities = _identities(folder)
     real = _real(folder)
     homes = dict.fromkeys((folder.parent, real.parent))
     candidates = dict.fromkeys((folder, *homes))
@@ -108,7 +111,7 @@ def _take_post(folder: Path) -> _Post:
         folder=folder,
         paths=tuple(path for path in candidates if path.is_dir()),
         named=frozenset({folder, real}),
-        identities=_identities(folder),
+        identities=identities,
     )
 
 
