@@ -1,0 +1,216 @@
+"""Every reason that a condition can have, read from the code; what to do, written here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cachepilot.status.conditions import ConditionType
+
+PACKAGE = Path("cachepilot")
+
+# Which function of cachepilot/status states which condition.
+_STATED_BY = {
+    "_ready": ConditionType.READY,
+    "_progress": ConditionType.RECONCILING,
+    "_spec_valid": ConditionType.SPEC_VALID,
+    "container_current": ConditionType.CONTAINER_CURRENT,
+    "server_reachable": ConditionType.SERVER_REACHABLE,
+    "config_applied": ConditionType.CONFIG_APPLIED,
+    "credentials_applied": ConditionType.CREDENTIALS_APPLIED,
+    "certificate_served": ConditionType.CERTIFICATE_SERVED,
+    "endpoints_reachable": ConditionType.ENDPOINTS_REACHABLE,
+}
+
+_OF_EVENTS = frozenset({"CredentialsRevealed", "OrphanContainer", "SpecProblem"})
+
+MEANINGS = {
+    ConditionType.READY: "Clients are served as the spec says: every one of the conditions below\n"
+    "that apply is True. Otherwise Ready carries reason and message of the first that is not.",
+    ConditionType.RECONCILING: "Listed only while it is True: something is under way or is being\n"
+    "tried again.",
+    ConditionType.SPEC_VALID: "Whether the newest text of the document can be used. While it is\n"
+    "False, the last good document stays in force.",
+    ConditionType.CONTAINER_CURRENT: "Whether the one right container runs, with the right shape\n"
+    "and limits. For a tenant that should not serve: whether nothing runs.",
+    ConditionType.SERVER_REACHABLE: "Whether the server answered on its management socket, has\n"
+    "loaded its data, and is the program that the image's name promises.",
+    ConditionType.CONFIG_APPLIED: "Whether every directive was read back as the spec wants it.",
+    ConditionType.CREDENTIALS_APPLIED: "Whether the server has exactly our users, with their\n"
+    "newest passwords and unchanged rules.",
+    ConditionType.CERTIFICATE_SERVED: "Whether a TLS handshake on every encrypted port met the\n"
+    "newest certificate. Absent when the tenant has no encrypted port.",
+    ConditionType.ENDPOINTS_REACHABLE: "Whether a login with the documented password\n"
+    "succeeded at every published address.",
+}
+
+WAYS_OUT = {
+    "AddressNotLocal": (
+        "An address in `access.bind` is not one of this host.",
+        "Correct `access.bind`, or give the address to an interface.",
+    ),
+    "AuthorityBroken": (
+        "The key or certificate of the authority is lost, torn or foreign.",
+        "Put `/var/lib/cachepilot/ca` back from a backup; a new one is never made silently.",
+    ),
+    "BridgesFull": (
+        "Every bridge holds `network.tenantsPerBridge` tenants.",
+        "Add a subnet to `network.subnets`.",
+    ),
+    "DataMissing": (
+        "The data folder is gone or belongs to another tenant.",
+        "See [a data folder that is lost](../how-to/lost-data-folder.md).",
+    ),
+    "DirectiveRefused": (
+        "The server refused a directive.",
+        "The message has the server's words; take the directive out or correct it.",
+    ),
+    "EngineMismatch": (
+        "The image runs another program than its name says, or lacks the server.",
+        "Correct `engine.image`: Valkey needs `valkey` in the name.",
+    ),
+    "EngineUnavailable": ("Docker does not answer.", "Start Docker; nothing else is needed."),
+    "FolderMissing": (
+        "A folder that the container mounts is missing.",
+        "Wait for the next visit, which makes it; the data folder is never made anew.",
+    ),
+    "ImageUnavailable": (
+        "The image cannot be pulled.",
+        "Correct `engine.image`, or make the image available to Docker.",
+    ),
+    "LedgerUnreadable": (
+        "`ledger.json` cannot be read.",
+        "Put it back from a backup, or remove it: it is rebuilt from the records.",
+    ),
+    "MassRemoval": (
+        "Of the host, in `host.json`: too many files vanished at once.",
+        "Put the files back; see [the folder's contract](../../tenants.d/README.md).",
+    ),
+    "MemoryDoesNotFit": (
+        "`memory.max` cannot shrink below what is in use while nothing may be evicted.",
+        "Delete keys, raise `memory.max`, or choose a policy that evicts.",
+    ),
+    "NameTaken": (
+        "Another container has the name that this tenant's must have.",
+        "Rename or remove that container.",
+    ),
+    "OrderRefused": (
+        "The server refused an order of the daemon.",
+        "The message has the server's words.",
+    ),
+    "PasswordFileUnusable": (
+        "The file in `auth.passwordFile` cannot be used.",
+        "The message says why; it must belong to root, mode 0600, 16 to 512 characters.",
+    ),
+    "PortConflict": (
+        "Another tenant holds a pinned port.",
+        "See [moving a port](../how-to/move-a-port.md).",
+    ),
+    "PortInUse": (
+        "Another program listens on the port.",
+        "Stop it, or pin another port.",
+    ),
+    "PortsExhausted": ("The range of ports is used up.", "Widen `ports` in the settings."),
+    "RecordUnreadable": (
+        "The tenant's `record.json` cannot be read.",
+        "Put it back from a backup.",
+    ),
+    "RewriteFailed": (
+        "The server could not write its append-only file.",
+        "Look for a full disk; the server's log has the cause (`docker logs`).",
+    ),
+    "SaveFailed": (
+        "The server could not save its data, so it was not stopped.",
+        "Look for a full disk; the server's log has the cause (`docker logs`).",
+    ),
+    "SpecInvalid": (
+        "The newest text of the document is invalid.",
+        "See [recovering from a broken file](../how-to/recover-from-a-broken-file.md).",
+    ),
+    "SubnetInUse": (
+        "A network of Docker overlaps a subnet of the settings.",
+        "Choose other `network.subnets`.",
+    ),
+    "UidsExhausted": ("The range of user ids is used up.", "Widen `uids` in the settings."),
+    "UserRefused": (
+        "The server refused the rules of a user.",
+        "The message has the server's words.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One thing that a condition can say."""
+
+    status: str
+    reason: str
+    message: str
+
+
+def by_condition() -> dict[ConditionType, tuple[Row, ...]]:
+    """Return what each condition can say, in the order of the code."""
+    found: dict[ConditionType, list[Row]] = {}
+    for path in (PACKAGE / "status/summarize.py", PACKAGE / "status/facts.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and function.name in _STATED_BY:
+                rows = found.setdefault(_STATED_BY[function.name], [])
+                rows += [row for row in _facts_of(function) if row not in rows]
+    progress = found[ConditionType.RECONCILING]
+    # The same function states Stalled, which has a table of its own.
+    found[ConditionType.RECONCILING] = [row for row in progress if row.reason != "SpecInvalid"]
+    return {kind: tuple(found[kind]) for kind in ConditionType if kind in found}
+
+
+def _facts_of(function: ast.FunctionDef) -> Iterator[Row]:
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda found: found.lineno):
+        whose, _, which = ast.unparse(call.func).partition(".")
+        if whose == "Fact":
+            reason, message = (_text(argument, function) for argument in call.args)
+            if reason != "…":
+                message = message if message.strip("… :") else "…"
+                yield Row(
+                    which.capitalize(), reason.replace("Container…", "Container<State>"), message
+                )
+
+
+def stalled_reasons() -> frozenset[str]:
+    """Return every reason that Stalled can have, wherever in the package it arises."""
+    found = {"SpecInvalid"}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                found |= set(_reason_of(node))
+            elif isinstance(node, ast.AnnAssign) and "_FAILURES" in ast.unparse(node.target):
+                found |= {row[1] for row in ast.literal_eval(node.value or ast.Tuple([]))}
+    return frozenset(found) - _OF_EVENTS
+
+
+def _reason_of(call: ast.Call) -> Iterator[str]:
+    """Yield the reason of a StalledError, Blocked or Condition, or of what makes one."""
+    for keyword in call.keywords:
+        if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant):
+            yield keyword.value.value
+
+
+def _text(node: ast.expr, function: ast.FunctionDef) -> str:
+    """Return what *node* says, with an ellipsis for what only a visit knows."""
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part, function) for part in parts)
+        case ast.BoolOp(values=[*_, last]):
+            return f"… or: {_text(last, function)}"
+        case ast.Name(id=name):
+            said = [
+                _text(each.value, function)
+                for each in ast.walk(function)
+                if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == name
+            ]
+            return said[0] if len(said) == 1 else "…"
+        case _:
+            return "…"
