@@ -11,11 +11,11 @@ from pathlib import Path
 
 from cachepilot.errors import UnavailableError
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
 
 
-def record_deed(  # noqa: PLR0913 - one for each part of an event
+def record_deed(
     path: Path,
     *,
     at: datetime,
@@ -41,6 +41,9 @@ def record_deed(  # noqa: PLR0913 - one for each part of an event
     try:
         file = os.open(path, _APPEND, _MODE)
         try:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                line = b"\n" + line  # somebody died within a line
             if os.write(file, line) != len(line):
                 raise OSError(0, "the disk is full")
             os.fsync(file)

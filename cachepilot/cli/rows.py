@@ -176,4 +176,7 @@ def _telling(tenant: PublishedTenant) -> Mapping[str, Any]:
         seen = tenant.condition(kind)
         if seen.get("status") == wanted and (kind != "SpecValid" or tenant.word == "Invalid"):
             return seen
-    return tenant.condition("Reconciling") or tenant.condition("Ready")
+    if seen := tenant.condition("Reconciling"):
+        return seen
+    ready = tenant.condition("Ready")
+    return {} if ready.get("status") == "True" else ready

@@ -26,6 +26,12 @@ def test_a_row_says_what_an_operator_must_know(host):
     assert row.split() == ["acme", "Stalled", "3h", "64MiB", "127.0.0.1:7300", "Elsewhere"]
 
 
+def test_a_pause_of_a_healthy_tenant_has_no_reason_to_tell(host):
+    host.publish("acme", "Ready")
+    host.publish("acme", "Paused", conditions=[{"type": "Ready", "status": "True", "reason": "S"}])
+    assert host.run("get", "tenants", "--no-headers").out.split()[-1] == "127.0.0.1:7300"
+
+
 @pytest.mark.parametrize("words", [["tenants", "b"], ["tenant", "b"], ["tenant/b"], ["tenants/b"]])
 def test_every_form_of_the_noun_will_do(host, words):
     host.publish("a")
