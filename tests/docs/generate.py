@@ -14,6 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from cachepilot.cli.fields import Field, root_field
+from cachepilot.cli.reference import reference
 from cachepilot.daemon.loop import Counters
 from cachepilot.daemon.metrics import DaemonFacts, FleetCollector
 from cachepilot.plan import actions
@@ -213,6 +214,12 @@ def _head_room() -> Iterator[str]:
     yield from _table(titles, map(row, ("16MiB", "64MiB", "256MiB", "1GiB", "4GiB", "16GiB")))
 
 
+def _exit_codes() -> Iterator[str]:
+    """Yield what the page of commands says, so that both say the same."""
+    page = reference()
+    yield page[page.index("| code | meaning |") :].strip()
+
+
 PARTS = {
     "tenant": _tenant,
     "directives": _directives,
@@ -222,6 +229,7 @@ PARTS = {
     "actions": _actions,
     "metrics": _metrics,
     "head-room": _head_room,
+    "exit-codes": _exit_codes,
 }
 
 
