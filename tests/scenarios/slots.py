@@ -1,0 +1,65 @@
+"""A number that nobody else on this machine uses: what keeps parallel hosts on one engine apart."""
+
+import fcntl
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+_FOLDER = Path(tempfile.gettempdir()) / "cachepilot-scenario-slots"
+_SLOTS = 25
+_FIRST_PORT = 20_000
+_PORTS_EACH = 400
+
+
+class Slot:
+    """Ports, a subnet, user ids and a mark of one's own, until released or the process ends."""
+
+    def __init__(self) -> None:
+        _FOLDER.mkdir(exist_ok=True)
+        # Where one test process begins its search follows from its id: fewer collisions.
+        for step in range(_SLOTS):
+            number = (os.getpid() + step) % _SLOTS
+            file = os.open(_FOLDER / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._file, self.number = file, number
+                return
+            os.close(file)
+        raise RuntimeError(f"all {_SLOTS} slots for scenarios are taken")
+
+    def release(self) -> None:
+        os.close(self._file)
+
+    @property
+    def mark(self) -> str:
+        """Part of every tenant's name, because container names are unique on an engine."""
+        return f"s{self.number}"
+
+    @property
+    def subnet(self) -> str:
+        return f"10.150.{self.number * 4}.0/22"
+
+    @property
+    def metrics_port(self) -> int:
+        return self._first + 390
+
+    def free_port(self, number: int) -> int:
+        """Return one of ten ports that no range of the settings holds."""
+        return self._first + 380 + number
+
+    def settings(self) -> dict[str, object]:
+        first, uid = self._first, 720_000 + self.number * 1000
+        return {
+            "network": {"subnets": [self.subnet]},
+            "ports": {
+                "tls": {"first": first, "last": first + 179},
+                "plain": {"first": first + 180, "last": first + 359},
+            },
+            "uids": {"first": uid, "last": uid + 999},
+            "listen": {"port": self.metrics_port},
+        }
+
+    @property
+    def _first(self) -> int:
+        return _FIRST_PORT + self.number * _PORTS_EACH
