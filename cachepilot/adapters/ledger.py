@@ -154,7 +154,7 @@ class Ledger:
 
     def _save(self, page: _Page) -> None:
         """Write *page*; memory follows the disk, never the other way round."""
-        make_folder(self._path.parent, mode=0o755, owner=self._owner)
+        make_folder(self._path.parent, mode=0o711, owner=self._owner)
         content = page.model_dump_json(indent=1).encode() + b"\n"
         write_durably(self._path, content, mode=0o600, owner=self._owner)
         self._cached = (self._stamp(), page)

@@ -74,7 +74,8 @@ def prepare(paths: RootPaths) -> None:
         (paths.tenants, 0o711),
         (paths.backups, 0o700),
         (paths.status, 0o755),
-        (paths.events.parent, 0o750),
+        # The file itself says who may read it: the group of readers has to get there.
+        (paths.events.parent, 0o755),
     ):
         folder.parent.mkdir(parents=True, exist_ok=True)
         make_folder(folder, mode=mode, owner=owner)

@@ -11,11 +11,12 @@ import pytest
 
 from tests.scenarios.host import Host
 from tests.scenarios.waiting import eventually
-from tests.systemd.confined import allowed_calls, read_unit
+from tests.systemd.confined import WRITABLE, allowed_calls, read_unit
 
 FOLDER = Path("systemd")
 UNIT = FOLDER / "cachepilotd.service"
 CONFINED = Path(__file__).with_name("confined.py")
+MANAGED = (("run", 0o755), ("var/lib", 0o711), ("var/log", 0o755))
 PROGRAM = str(Path(sys.executable).with_name("cachepilotd"))
 
 needs_systemd = pytest.mark.skipif(
@@ -49,6 +50,8 @@ def test_published_status_outlives_the_daemon_and_tenant_files_are_out_of_its_re
     assert setting("ProtectSystem") == "strict"
     assert setting("ReadOnlyPaths") == "/etc/cachepilot"
     assert "ReadWritePaths" not in read_unit(UNIT)
+    for name, (_, mode) in zip(WRITABLE, MANAGED, strict=True):
+        assert int(setting(f"{name}Mode"), 8) == mode
 
 
 def test_the_daemon_gets_three_capabilities_and_no_more():
@@ -134,7 +137,7 @@ def confined_host(tmp_path_factory, manager):
     """A host whose daemon runs as the unit says, as far as that is possible without systemd."""
     engine = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     host = Host(tmp_path_factory.mktemp("u"), engine)
-    for folder, mode in (("run", 0o755), ("var/lib", 0o711), ("var/log", 0o755)):
+    for folder, mode in MANAGED:
         (host.root / folder / "cachepilot").mkdir(parents=True, mode=mode)
     command = [sys.executable, str(CONFINED), str(UNIT), str(host.root), PROGRAM]
     environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "30000000"}
@@ -157,6 +160,10 @@ def test_the_daemon_does_all_its_work_under_the_restrictions_of_the_unit(confine
     assert manager.hears("READY=1")
     assert manager.hears("WATCHDOG=1")
     assert tenant.put(greeting="hello").get("greeting") == "hello"
+
+    # The folders stay as the manager made them, so that readers get to what is published.
+    for folder, mode in MANAGED:
+        assert (host.root / folder / "cachepilot").stat().st_mode & 0o777 == mode
 
     # Mending takes each of the capabilities: modes and owners of what belongs to the tenant.
     run, data = tenant.folder / "run/1", tenant.data
