@@ -111,7 +111,7 @@ def _merge_nothing(node: dict[str, Any]) -> dict[str, Any]:
     if len(kinds) != 2 or kinds[1] != {"type": "null"}:  # noqa: PLR2004 - something, or nothing
         return node
     core = kinds[0]
-    if "type" not in core or "const" in core:
+    if "type" not in core or core.keys() & {"const", "enum"}:
         return node
     rest = {key: value for key, value in node.items() if key != "anyOf"}
     return {**rest, **core, "type": [core["type"], "null"]}
