@@ -11,7 +11,6 @@ import itertools
 import os
 import shutil
 import socket
-import subprocess
 import threading
 import warnings
 from dataclasses import replace
@@ -23,6 +22,7 @@ import docker.errors
 import redis
 
 from cachepilot import clock
+from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.docker_client import DockerClients
 from cachepilot.adapters.docker_engine import DockerEngine
 from cachepilot.adapters.labels import NETWORK, ROOT, network_name
@@ -34,7 +34,7 @@ from cachepilot.plan.server_config import managed_directives, render, wanted_dir
 from cachepilot.plan.shape import bridge_name, wanted_workload
 from cachepilot.plan.users import CUSTOMER, DAEMON, wanted_users
 from cachepilot.settings import load_settings
-from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.document import AccessMode
 from cachepilot.wiring import build
 from tests.builders import tenant
 from tests.fakes.readers import readers_of
@@ -60,6 +60,13 @@ def eventually(check, *, within=GENEROUS):
     while not (answer := check()) and clock.monotonic() < end:
         waiting.wait(0.02)
     return answer
+
+
+def collect_garbage():
+    """Let go of the sockets that docker-py forgets when it cannot connect; pytest would mind."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def free_port(given):
@@ -289,8 +296,12 @@ class FakeBench(Bench):
         yield self.readers.containers
         self.world.engine_up = True
 
-    def replace_authority(self):
-        self.world.authority = replace(self.world.authority, fingerprint="another root")
+    @contextlib.contextmanager
+    def another_authority(self):
+        before = self.world.authority
+        self.world.authority = replace(before, fingerprint="another root")
+        yield
+        self.world.authority = before
 
 
 class RealBench(Bench):
@@ -302,7 +313,7 @@ class RealBench(Bench):
         self.paths, self.client, self._socket_url = RootPaths(root), client, socket_url
         self.paths.etc.mkdir(parents=True, exist_ok=True)
         self.paths.settings_file.write_text(f"docker: {{socket: '{socket_url}'}}\n")
-        self._stopping, self._given = threading.Event(), set()
+        self._stopping, self._given, self._siblings = threading.Event(), set(), []
         settings = load_settings(self.paths.settings_file)
         self.parts = build(self.paths, settings, stopping=self._stopping)
         self.readers, self.writers = self.parts.world.readers, self.parts.world.writers
@@ -320,18 +331,24 @@ class RealBench(Bench):
                 return subnet
         raise AssertionError("no subnet is free")
 
-    def close(self):
-        self._stopping.set()
+    def tidy(self):
+        """Remove every container, so that addresses and memory last."""
         self.parts.connections.close()
         label = f"{ROOT}={self.paths.root}"
         for row in self.client.containers(all=True, filters={"label": label}):
             self.client.remove_container(row["Id"], force=True, v=True)
+
+    def close(self):
+        self._stopping.set()
+        self.tidy()
+        label = f"{ROOT}={self.paths.root}"
         for row in self.client.networks(filters={"label": label}):
             self.client.remove_network(row["Id"])
 
     def sibling(self):
         root = self.paths.root.with_name(f"{self.paths.root.name}-sibling")
-        return RealBench(root, self.client, self._socket_url)
+        self._siblings.append(RealBench(root, self.client, self._socket_url))
+        return self._siblings[-1]
 
     def free_port(self):
         return free_port(self._given)
@@ -377,6 +394,9 @@ class RealBench(Bench):
         self.configure(made, maxmemory="nonsense")
         pid = self.client.inspect_container(self._id(made))["State"]["Pid"]
         os.kill(pid, 9)
+        # Docker's pauses double; from the fourth on there is time to look.
+        state = lambda: self.client.inspect_container(self._id(made))  # noqa: E731
+        assert eventually(lambda: state()["RestartCount"] >= 4)
         assert eventually(lambda: self.seen(made).liveness is Liveness.RESTARTING)
 
     def disconnect(self, made):
@@ -476,24 +496,15 @@ class RealBench(Bench):
             folder_of=self.paths.tenant,
             check_data=lambda _name, _instance: None,
         )
-        with warnings.catch_warnings():
-            # docker-py forgets the socket of a connection that never came about.
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        del clients
+        collect_garbage()
 
-    def replace_authority(self):
-        shutil.rmtree(self.paths.ca)
-        subprocess.run(
-            (
-                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-                f"-keyout /dev/null -subj /CN=another -out {self.paths.public_ca}"
-            ).split(),
-            check=True,
-            capture_output=True,
-        )
-
-
-def serve_on(bench, image, **fields):
-    """Return a tenant that is served by *image*, with save points only where asked for."""
-    fields = {"persistence": PersistenceMode.NONE, **fields}
-    return bench.serve(image=image, **fields)
+    @contextlib.contextmanager
+    def another_authority(self):
+        """Give clients the root of somebody else."""
+        before = self.paths.public_ca.read_bytes()
+        elsewhere = RootPaths(self.paths.root / "elsewhere")
+        Authority(elsewhere, utc_now=clock.utc_now, owners=True).create()
+        shutil.copy(elsewhere.public_ca, self.paths.public_ca)
+        yield
+        self.paths.public_ca.write_bytes(before)

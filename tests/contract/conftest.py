@@ -9,7 +9,7 @@ DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 
 
 @pytest.fixture(scope="session")
-def real_bench(tmp_path_factory):
+def real_root(tmp_path_factory):
     socket_url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     client = docker.APIClient(base_url=socket_url, version="auto")
     # Servers run under their own user ids and must be able to enter every folder above theirs.
@@ -20,6 +20,13 @@ def real_bench(tmp_path_factory):
     yield bench
     bench.close()
     client.close()
+
+
+@pytest.fixture
+def real_bench(real_root):
+    """A root folder on a real engine, without tenants."""
+    yield real_root
+    real_root.tidy()
 
 
 @pytest.fixture(params=["memory", DOCKER])

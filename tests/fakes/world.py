@@ -96,7 +96,7 @@ class FakeWorld:
         disk, self.starts = self.disk(name), self.starts + 1
         assert disk.configuration is not None, "a server without redis.conf does not start"
         assert disk.users is not None, "a server without users.acl would be open to anybody"
-        directives = parse_configuration(disk.configuration)
+        directives = {"activedefrag": "no"} | parse_configuration(disk.configuration)
         if directives["appendonly"] == "yes":
             # Never falls back to a dump: an append-only server without its file starts empty.
             data = disk.append_only if disk.append_only is not None else EMPTY

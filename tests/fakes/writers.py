@@ -181,6 +181,9 @@ class FakeServerWriter(_Writer):
         server, wanted = self._server(tenant_name), dict(directives)
         if wanted.keys() - _SETTABLE or wanted.get("activedefrag") == "yes":
             raise StalledError("it refuses", reason="DirectiveRefused")
+        leaf = wanted.get("tls-cert-file", "").split("/")[2:3]
+        if leaf and int(leaf[0]) not in self.world.leaves.get(tenant_name, {}):
+            raise StalledError("it cannot read its certificate", reason="DirectiveRefused")
         turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
         if turns_on and not self.world.disk(tenant_name).writable:
             raise StalledError("it refuses", reason="DirectiveRefused")
