@@ -49,8 +49,10 @@ def shared_host(make_host):
 @pytest.fixture
 def fleet(shared_host):
     """The shared host; the tenants that a scenario makes there end with it."""
-    before = len(shared_host.tenants)
+    before, files = len(shared_host.tenants), set(shared_host.tenants_d.iterdir())
     yield shared_host
+    for file in set(shared_host.tenants_d.iterdir()) - files:
+        file.unlink()
     for tenant in shared_host.tenants[before:]:
         tenant.write({"state": "deleted"})
 
