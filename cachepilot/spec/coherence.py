@@ -138,6 +138,10 @@ def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
         seen.add(text)
 
 
+# What a wildcard contributes by itself; no client elsewhere can dial it.
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+
+
 def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
     lifetime = duration_to_text(spec.certificate_lifetime)
     if not SHORTEST_LIFETIME <= spec.certificate_lifetime <= LONGEST_LIFETIME:
@@ -149,7 +153,8 @@ def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
             f"got {duration_to_text(spec.renew_before)}",
             involves=(_LIFETIME,),
         )
-    if spec.access.has_tls and not spec.names:
+    only_wildcards = all(is_wildcard(address) for address in spec.bind)
+    if spec.access.has_tls and only_wildcards and not set(spec.names) - _LOCAL_NAMES:
         yield Fault(
             path=_EXTRA,
             message="expected a name for the certificate; a wildcard address is none",

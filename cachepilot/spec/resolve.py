@@ -111,9 +111,17 @@ def _third(lifetime: timedelta) -> timedelta:
     return timedelta(seconds=int(lifetime.total_seconds()) // 3)
 
 
+def _loopback_of(wildcard: str) -> str:
+    return "::1" if ":" in wildcard else "127.0.0.1"
+
+
 def _names(bind: tuple[str, ...], *more: list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Return what clients may dial; a wildcard is no address that anybody dials."""
-    dialled = {address for address in bind if not is_wildcard(address)}
+    """Return what clients may dial.
+
+    A wildcard is no address that anybody dials, but it is open on loopback too, and that is
+    where the daemon itself proves what clients would meet.
+    """
+    dialled = {_loopback_of(address) if is_wildcard(address) else address for address in bind}
     if any(is_loopback(address) for address in dialled):
         dialled.add("localhost")
     return tuple(sorted(dialled.union(*more)))

@@ -138,10 +138,12 @@ def test_names_are_every_address_and_name_a_client_may_dial():
     assert found.names == ("192.0.2.1", "192.0.2.9", "::1", "a.example", "b.example", "localhost")
 
 
-def test_wildcard_is_no_name():
+def test_a_wildcard_stands_for_loopback_where_the_daemon_itself_looks():
     host = rules(hostNames=["b.example"], network={"allowWildcardBind": True})
 
-    assert spec(host, access={"bind": ["0.0.0.0", "::"]}).names == ("b.example",)
+    names = spec(host, access={"bind": ["0.0.0.0", "::"]}).names
+
+    assert names == ("127.0.0.1", "::1", "b.example", "localhost")
 
 
 def test_addresses_have_one_spelling():
