@@ -32,8 +32,19 @@ class FakeFiles:
             data_marker=disk.marker,
             has_dump=disk.dump is not None,
             has_append_only=disk.append_only is not None,
-            password_file=None,
+            password_file=self._revision(tenant_name, password_file),
+            password_problem=self._problem(password_file),
         )
+
+    def _revision(self, name, path):
+        """Return the revision that a file holds, 0 for a new one, None where none is usable."""
+        text = self.world.password_files.get(path)
+        held = {known: at for (whose, at), known in self.world.adopted.items() if whose == name}
+        return None if text is None else held.get(text, 0)
+
+    def _problem(self, path):
+        unusable = path is not None and path not in self.world.password_files
+        return f"cannot read {path}: no such file" if unusable else ""
 
 
 @dataclass

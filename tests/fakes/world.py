@@ -70,6 +70,8 @@ class FakeWorld:
     served: dict[TenantName, str] = field(default_factory=dict)
     engine: FakeEngine = field(default_factory=FakeEngine)
     kept: dict[TenantName, str] = field(default_factory=dict)
+    password_files: dict[str, str] = field(default_factory=dict)
+    adopted: dict[tuple[TenantName, int], str] = field(default_factory=dict)
     images: set[str] = field(default_factory=lambda: {"redis:8.0"})
     networks: set[str] = field(default_factory=set)
     listening: set[int] = field(default_factory=set)

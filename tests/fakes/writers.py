@@ -67,7 +67,11 @@ class FakeMemoryWriter(_Writer):
         self._credential(tenant_name, user, from_file=False)
 
     def adopt_password(self, tenant_name, *, user, path):
+        if path not in self.world.password_files:
+            raise StalledError(f"cannot read {path}", reason="PasswordFileUnusable")
         self._credential(tenant_name, user, from_file=True)
+        fresh = self.world.memory(tenant_name).credential(user)
+        self.world.adopted[tenant_name, fresh.revision] = self.world.password_files[path]
 
     def begin_restart(self, tenant_name, *, wish, at):
         self._amend(tenant_name, restart_wish=(wish, at))
