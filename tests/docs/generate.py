@@ -145,7 +145,7 @@ def _conditions() -> Iterator[str]:
     for condition, rows in reasons.by_condition().items():
         yield f"### {condition}"
         yield ""
-        yield from reasons.MEANINGS[condition].splitlines()
+        yield from reasons.MEANINGS[condition]
         yield ""
         found = ((row.status, f"`{row.reason}`", row.message) for row in rows)
         yield from _table(("status", "reason", "message"), found)

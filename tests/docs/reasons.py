@@ -27,23 +27,36 @@ _STATED_BY = {
 _OF_EVENTS = frozenset({"CredentialsRevealed", "OrphanContainer", "SpecProblem"})
 
 MEANINGS = {
-    ConditionType.READY: "Clients are served as the spec says: every one of the conditions below\n"
-    "that apply is True. Otherwise Ready carries reason and message of the first that is not.",
-    ConditionType.RECONCILING: "Listed only while it is True: something is under way or is being\n"
-    "tried again.",
-    ConditionType.SPEC_VALID: "Whether the newest text of the document can be used. While it is\n"
-    "False, the last good document stays in force.",
-    ConditionType.CONTAINER_CURRENT: "Whether the one right container runs, with the right shape\n"
-    "and limits. For a tenant that should not serve: whether nothing runs.",
-    ConditionType.SERVER_REACHABLE: "Whether the server answered on its management socket, has\n"
-    "loaded its data, and is the program that the image's name promises.",
-    ConditionType.CONFIG_APPLIED: "Whether every directive was read back as the spec wants it.",
-    ConditionType.CREDENTIALS_APPLIED: "Whether the server has exactly our users, with their\n"
-    "newest passwords and unchanged rules.",
-    ConditionType.CERTIFICATE_SERVED: "Whether a TLS handshake on every encrypted port met the\n"
-    "newest certificate. Absent when the tenant has no encrypted port.",
-    ConditionType.ENDPOINTS_REACHABLE: "Whether a login with the documented password\n"
-    "succeeded at every published address.",
+    ConditionType.READY: (
+        "Clients are served as the spec says: all conditions below that apply are True.",
+        "Otherwise Ready carries reason and message of the first that is not.",
+    ),
+    ConditionType.RECONCILING: (
+        "Listed only while it is True: something is under way or is being tried again.",
+    ),
+    ConditionType.SPEC_VALID: (
+        "Whether the newest text of the document can be used.",
+        "While it is False, the last good document stays in force.",
+    ),
+    ConditionType.CONTAINER_CURRENT: (
+        "Whether the one right container runs, with the right shape and limits.",
+        "For a tenant that should not serve: whether nothing runs.",
+    ),
+    ConditionType.SERVER_REACHABLE: (
+        "Whether the server answered on its management socket, has loaded its data, and is the",
+        "program that the image's name promises.",
+    ),
+    ConditionType.CONFIG_APPLIED: ("Whether every directive was read back as the spec wants it.",),
+    ConditionType.CREDENTIALS_APPLIED: (
+        "Whether the server has our users and no others, with newest passwords and unchanged rules.",
+    ),
+    ConditionType.CERTIFICATE_SERVED: (
+        "Whether a TLS handshake on every encrypted port met the newest certificate.",
+        "Absent when the tenant has no encrypted port.",
+    ),
+    ConditionType.ENDPOINTS_REACHABLE: (
+        "Whether a login with the documented password succeeded at every published address.",
+    ),
 }
 
 WAYS_OUT = {
