@@ -48,7 +48,7 @@ MEANINGS = {
     ),
     ConditionType.CONFIG_APPLIED: ("Whether every directive was read back as the spec wants it.",),
     ConditionType.CREDENTIALS_APPLIED: (
-        "Whether the server has our users and no others, with newest passwords and unchanged rules.",
+        "Whether the server has our users and no others, with their passwords and rules.",
     ),
     ConditionType.CERTIFICATE_SERVED: (
         "Whether a TLS handshake on every encrypted port met the newest certificate.",
