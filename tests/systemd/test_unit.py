@@ -48,7 +48,7 @@ def test_published_status_outlives_the_daemon_and_tenant_files_are_out_of_its_re
     assert setting("RuntimeDirectory") == "cachepilot"
     assert setting("RuntimeDirectoryPreserve") == "yes"
     assert setting("ProtectSystem") == "strict"
-    assert setting("ReadOnlyPaths") == "/etc/cachepilot"
+    assert setting("ReadOnlyPaths") == "-/etc/cachepilot"
     assert "ReadWritePaths" not in read_unit(UNIT)
     for name, (_, mode) in zip(WRITABLE, MANAGED, strict=True):
         assert int(setting(f"{name}Mode"), 8) == mode
