@@ -125,6 +125,20 @@ class Settings(Rules):
         """Return the part that deciding about tenants needs."""
         return Rules.model_construct(**{name: getattr(self, name) for name in Rules.model_fields})
 
+    def differs_at_start(self, other: Settings) -> list[str]:
+        """Return the sections that differ from *other* and are read only at the start."""
+        daemon, before = self.daemon, other.daemon
+        checks = (
+            ("docker", self.docker != other.docker),
+            ("listen", self.listen != other.listen),
+            ("daemon.workers", daemon.workers != before.workers),
+            (
+                "daemon.debounceMilliseconds",
+                daemon.debounceMilliseconds != before.debounceMilliseconds,
+            ),
+        )
+        return [name for name, differs in checks if differs]
+
     @property
     def digest(self) -> str:
         """Fingerprint of all settings in force, defaults included."""

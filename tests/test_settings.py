@@ -158,3 +158,13 @@ def test_digest_is_about_what_is_in_force(tmp_path):
 
     assert silent.digest == said.digest
     assert other.digest != silent.digest
+
+
+def test_settings_that_are_read_only_at_the_start_are_named(tmp_path):
+    before = load(tmp_path, "daemon: {workers: 2}\n")
+    after = load(
+        tmp_path, "daemon: {workers: 3, resync: 1h}\nlisten: {port: 9000}\nscripting: false\n"
+    )
+
+    assert after.differs_at_start(before) == ["listen", "daemon.workers"]
+    assert before.differs_at_start(before) == []
