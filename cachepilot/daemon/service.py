@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random  # noqa: TID251 - the one place that makes the generator which others are handed
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -95,8 +97,10 @@ class Service:
             OSError: The address for metrics cannot be used.
         """
         http = self._listen()
-        self._load_statuses()
-        self._refresh()
+        with _collecting_no_garbage():
+            self._load_statuses()
+            # Whom to visit first is up to the first comparison, which knows more than the folder.
+            self._read_folder()
         threads = self._start_threads()
         self._reporter.publish()
         self._notifier.ready(self._reporter.headline())
@@ -174,11 +178,16 @@ class Service:
 
     def _refresh(self) -> float:
         """Read what changed in the folder and ask for visits; return when to look again."""
-        for name in self._parts.brake.refresh(clock.utc_now()):
+        for name in self._read_folder():
             self._loop.add(name, fresh=True)
-        self._reporter.note_problems()
         soon = self._parts.files.retry_after
         return soon.total_seconds() if soon else _REFRESH_EVERY
+
+    def _read_folder(self) -> frozenset[TenantName]:
+        """Return whom changes in the folder concern."""
+        changed = self._parts.brake.refresh(clock.utc_now())
+        self._reporter.note_problems()
+        return changed
 
     def _compare(self) -> float:
         """List all containers at once and ask for visits where something differs."""
@@ -224,6 +233,8 @@ class Service:
             self._log.error("kept the old settings", error=str(error))
             self._reporter.note_settings(str(error))
         else:
+            if late := settings.differs_at_start(self._settings):
+                self._log.warning("takes effect when the daemon starts again", settings=late)
             self._settings, self._terms = settings, terms_of(settings)
             self._parts.files.use_rules(settings.rules())
             self._parts.host.use_quarantine(settings.ports.quarantine)
@@ -273,8 +284,20 @@ class Service:
                 self._log.warning("docker does not answer", detail=problem)
             else:
                 self._log.info("docker answers")
-                for name in self._names():
+                # Before the first comparison nobody was visited in vain.
+                for name in self._names() if self._compared else ():
                     self._loop.add(name, fresh=True)
 
     def _on_panic(self, name: TenantName, error: Exception) -> None:
         self._log.error("visit failed unexpectedly", tenant=name, error=place_of(error))
+
+
+@contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Load what stays: a thousand tenants make no garbage, and walking them takes long."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
