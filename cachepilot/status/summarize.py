@@ -112,20 +112,28 @@ def _list_facts(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
     if spec is None:
         return facts
     if seen is None:
-        return facts | {
-            kind: Fact.unknown("NotObserved", visit.trouble or "nobody could look")
-            for kind in _SERVING
-        }
-    facts[ConditionType.CONTAINER_CURRENT] = container_current(spec, seen, rules)
+        blind = Fact.unknown("NotObserved", visit.trouble or "nobody could look")
+        return facts | dict.fromkeys(_applicable(spec), blind)
+    told = {
+        ConditionType.CONTAINER_CURRENT: lambda: container_current(spec, seen, rules),
+        ConditionType.SERVER_REACHABLE: lambda: server_reachable(seen),
+        ConditionType.CONFIG_APPLIED: lambda: config_applied(spec, seen),
+        ConditionType.CREDENTIALS_APPLIED: lambda: credentials_applied(spec, seen),
+        ConditionType.CERTIFICATE_SERVED: lambda: certificate_served(spec, seen),
+        ConditionType.ENDPOINTS_REACHABLE: lambda: endpoints_reachable(spec, seen),
+    }
+    return facts | {kind: told[kind]() for kind in _applicable(spec)}
+
+
+def _applicable(spec: TenantSpec) -> tuple[ConditionType, ...]:
+    """Return what is to be said of a tenant: of one that rests, only that it does."""
     if not spec.serves:
-        return facts
-    facts[ConditionType.SERVER_REACHABLE] = server_reachable(seen)
-    facts[ConditionType.CONFIG_APPLIED] = config_applied(spec, seen)
-    facts[ConditionType.CREDENTIALS_APPLIED] = credentials_applied(spec, seen)
-    if spec.access.has_tls:
-        facts[ConditionType.CERTIFICATE_SERVED] = certificate_served(spec, seen)
-    facts[ConditionType.ENDPOINTS_REACHABLE] = endpoints_reachable(spec, seen)
-    return facts
+        return (ConditionType.CONTAINER_CURRENT,)
+    return tuple(
+        kind
+        for kind in _SERVING
+        if kind is not ConditionType.CERTIFICATE_SERVED or spec.access.has_tls
+    )
 
 
 def _spec_valid(reading: Reading) -> Fact:
@@ -205,7 +213,7 @@ def _word(visit: Visit, facts: dict[ConditionType, Fact]) -> str:
         return "Stalled"
     if ready is ConditionStatus.TRUE:
         return "Ready"
-    if visit.memory.data_ready is False or container is None:
+    if not visit.memory.data_ready or (visit.seen is not None and container is None):
         return "Starting"
     if ConditionType.RECONCILING in facts:
         return "Progressing"
