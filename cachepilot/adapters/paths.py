@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ USERS = "users.acl"
 SOCKET = "redis.sock"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that folders asked for on every visit can be kept
 class RootPaths:
     """All paths below one root, which is ``/`` unless ``CACHEPILOT_ROOT`` says otherwise."""
 
@@ -31,12 +32,12 @@ class RootPaths:
         """Settings of the daemon."""
         return self.etc / "cachepilot.yaml"
 
-    @property
+    @cached_property
     def tenants_d(self) -> Path:
         """One document a tenant."""
         return self.etc / "tenants.d"
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """What must survive."""
         return self.root / "var/lib/cachepilot"
@@ -46,7 +47,7 @@ class RootPaths:
         """Held by the one daemon of this root."""
         return self.state / "daemon.lock"
 
-    @property
+    @cached_property
     def ledger(self) -> Path:
         """Who holds which port and user id."""
         return self.state / "ledger.json"
@@ -61,7 +62,7 @@ class RootPaths:
         """What anybody on the host may read."""
         return self.state / "public"
 
-    @property
+    @cached_property
     def public_ca(self) -> Path:
         """The bundle that clients trust."""
         return self.public / "ca.pem"
@@ -71,7 +72,7 @@ class RootPaths:
         """Artefacts with their manifests, one folder a tenant."""
         return self.state / "backups"
 
-    @property
+    @cached_property
     def tenants(self) -> Path:
         """One folder a tenant."""
         return self.state / "tenants"
@@ -82,23 +83,23 @@ class RootPaths:
 
     def record(self, name: TenantName) -> Path:
         """Return the file of what we remember of a tenant."""
-        return self.tenants / name / "record.json"
+        return self.tenants.joinpath(name, "record.json")
 
     def tls(self, name: TenantName) -> Path:
         """Return the folder of a tenant's certificates, which is mounted whole."""
-        return self.tenants / name / "tls"
+        return self.tenants.joinpath(name, "tls")
 
     def leaf(self, name: TenantName, revision: int) -> Path:
         """Return the folder of one certificate with its key and bundle."""
-        return self.tls(name) / str(revision)
+        return self.tenants.joinpath(name, "tls", str(revision))
 
     def conf(self, name: TenantName, instance: int) -> Path:
         """Return the configuration folder of one server instance."""
-        return self.tenants / name / "conf" / str(instance)
+        return self.tenants.joinpath(name, "conf", str(instance))
 
     def run(self, name: TenantName, instance: int) -> Path:
         """Return the folder in which one server instance makes its socket."""
-        return self.tenants / name / "run" / str(instance)
+        return self.tenants.joinpath(name, "run", str(instance))
 
     def socket(self, name: TenantName, instance: int) -> Path:
         """Return the management socket of one server instance; often too long to connect to."""
@@ -106,19 +107,19 @@ class RootPaths:
 
     def data(self, name: TenantName, instance: int) -> Path:
         """Return the data folder of one server instance."""
-        return self.tenants / name / "data" / str(instance)
+        return self.tenants.joinpath(name, "data", str(instance))
 
     @property
     def runtime(self) -> Path:
         """What need not survive a start of the machine."""
         return self.root / "run/cachepilot"
 
-    @property
+    @cached_property
     def status(self) -> Path:
         """Published status, one file a tenant."""
         return self.runtime / "status"
 
-    @property
+    @cached_property
     def host_status(self) -> Path:
         """Published status of the daemon and the host."""
         return self.status / "host.json"

@@ -8,10 +8,12 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from tests.benchmarks import births, changes, commands, real_fleet, simulated_fleet, visits
 from tests.benchmarks.ground import alone, sweep
 from tests.benchmarks.measure import Row, render_markdown, render_text
+from tests.benchmarks.simulated import FLEETS
 
 Benchmark = Callable[[str, int], Iterator[Row]]
 
@@ -42,7 +44,7 @@ def main() -> None:
         sys.exit("error: set DOCKER_HOST to the engine that may be used")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rows: list[Row] = []
-    with alone():
+    with alone(), closing(FLEETS):
         sweep(engine)
         for name in names:
             sys.stderr.write(f"-- {name}\n")

@@ -45,7 +45,6 @@ def measure_real_fleet(engine: str, tenants: int) -> Iterator[Row]:
 
 def _compare(ground: Ground, whom: str) -> Iterator[Row]:
     stopping = threading.Event()
-    ground.write_settings(listen={"port": 0})
     paths = RootPaths(ground.root)
     settings = load_settings(paths.settings_file)
     parts = build(paths, settings, stopping=stopping)

@@ -12,9 +12,9 @@ from cachepilot.adapters.systemd import Notifier
 from cachepilot.daemon.comparison import by_tenant
 from cachepilot.daemon.service import Service
 from cachepilot.wiring import Parts
-from tests.benchmarks.ground import METRICS_PORT, Daemon, Ground
+from tests.benchmarks.ground import Daemon, Ground
 from tests.benchmarks.measure import Goal, Row, Sample, Stopwatch
-from tests.benchmarks.simulated import CountedContainers, assemble, populated, quiet_log
+from tests.benchmarks.simulated import FLEETS, CountedContainers, assemble, quiet_log, save
 
 TENANTS = 1000
 _PATIENCE = 60.0
@@ -24,7 +24,7 @@ _IDLE_SECONDS = 60.0
 @contextmanager
 def serving(ground: Ground) -> Iterator[tuple[Service, Parts]]:
     """Run the daemon's service in a thread of this process, so that its counters can be read."""
-    parts, _, settings, stopping = assemble(ground.root)
+    parts, world, settings, stopping = assemble(ground.root)
     service = Service(parts, settings, notifier=Notifier({}), log=quiet_log(), stopping=stopping)
     thread = threading.Thread(target=service.run)
     thread.start()
@@ -38,19 +38,21 @@ def serving(ground: Ground) -> Iterator[tuple[Service, Parts]]:
     finally:
         stopping.set()
         thread.join(_PATIENCE)
+        save(world, ground.root)
 
 
 def measure_resync(_engine: str, tenants: int) -> Iterator[Row]:
     """Compare everything with one listing, and list the folder, where nothing changed."""
     tenants = tenants or TENANTS
-    with populated(tenants) as (ground, births):
-        yield Row(
-            what=f"our own part of a birth (one of {tenants}, imagined engine)",
-            ours=births.sample(),
-            counters=f"{sum(births.processor) / tenants * 1000:.1f} ms processor each",
-        )
-        with serving(ground) as (service, _):
-            yield from compare(service, f"{tenants} imagined")
+    ground, births = FLEETS.get(tenants)
+    processor = sum(births.processor) / len(births.processor)
+    yield Row(
+        what="our own part of a birth (imagined engine)",
+        ours=births.sample(),
+        counters=f"{processor * 1000:.1f} ms processor each",
+    )
+    with serving(ground) as (service, _):
+        yield from compare(service, f"{tenants} imagined")
 
 
 def compare(service: Service, whom: str) -> Iterator[Row]:
@@ -84,7 +86,8 @@ def measure_one_edit(_engine: str, tenants: int) -> Iterator[Row]:
     tenants = tenants or TENANTS
     latency, counts = {}, ""
     for number in (10, tenants):
-        with populated(number) as (ground, _), serving(ground) as (service, parts):
+        ground, _ = FLEETS.get(number)
+        with serving(ground) as (service, parts):
             latency[number], counts = _edit(ground, service, parts)
     yield Row(
         what=f"one edit among {tenants} → in force and published (imagined engine)",
@@ -126,25 +129,24 @@ def _edit(ground: Ground, service: Service, parts: Parts) -> tuple[Sample, str]:
 def measure_restart(_engine: str, tenants: int) -> Iterator[Row]:
     """Start a daemon's process over a fleet that nobody touched."""
     tenants = tenants or TENANTS
-    with populated(tenants) as (ground, _):
-        ground.write_settings(listen={"port": METRICS_PORT})
-        empty = Ground("")
-        ready, first_effects, floor = [], [], []
-        try:
-            empty.write_settings(listen={"port": 0}, docker={"socket": "unix:///nowhere"})
-            for _ in range(5):
-                blank = simulated_daemon(empty)
-                floor.append(blank.ready_after)
-                blank.stop()
-                daemon = simulated_daemon(ground)
-                ready.append(daemon.ready_after)
-                time.sleep(2.0)
-                found = daemon.metrics()
-                first_effects.append((daemon.effects(), int(found["cachepilot_reconcile_total"])))
-                daemon.stop()
-        finally:
-            empty.close()
-        effects, visits = max(first_effects)
+    ground, _ = FLEETS.get(tenants)
+    empty = Ground("")
+    ready, first_effects, floor = [], [], []
+    try:
+        empty.write_settings(listen={"port": 0}, docker={"socket": "unix:///nowhere"})
+        for _ in range(5):
+            blank = simulated_daemon(empty)
+            floor.append(blank.ready_after)
+            blank.stop()
+            daemon = simulated_daemon(ground)
+            ready.append(daemon.ready_after)
+            time.sleep(2.0)
+            found = daemon.metrics()
+            first_effects.append((daemon.effects(), int(found["cachepilot_reconcile_total"])))
+            daemon.stop()
+    finally:
+        empty.close()
+    effects, visits = max(first_effects)
     yield Row(
         what=f"daemon's process started over {tenants} unchanged tenants → READY",
         ours=Sample(values=tuple(ready)),
@@ -158,13 +160,12 @@ def measure_restart(_engine: str, tenants: int) -> Iterator[Row]:
 def measure_idle(_engine: str, tenants: int) -> Iterator[Row]:
     """Let a daemon with idle tenants run for a minute; its spread-out visits really happen."""
     tenants = tenants or TENANTS
-    with populated(tenants) as (ground, _):
-        ground.write_settings(listen={"port": METRICS_PORT})
-        daemon = simulated_daemon(ground)
-        try:
-            yield from idle_rows(daemon, f"{tenants} imagined idle tenants")
-        finally:
-            daemon.stop()
+    ground, _ = FLEETS.get(tenants)
+    daemon = simulated_daemon(ground)
+    try:
+        yield from idle_rows(daemon, f"{tenants} imagined idle tenants")
+    finally:
+        daemon.stop()
 
 
 def idle_rows(daemon: Daemon, whom: str, seconds: float = _IDLE_SECONDS) -> Iterator[Row]:
