@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 import typing
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +49,7 @@ class Host:
     def __init__(self, folder: Path, socket: str, settings: Json | None = None) -> None:
         self.slot = Slot()
         self.root = folder
-        self.engine = docker.DockerClient(base_url=socket, timeout=60)
+        self.socket = socket
         self.log_file = folder / "daemon.log"
         self.daemon: subprocess.Popen[bytes] | None = None
         self.tenants: list[Tenant] = []
@@ -61,6 +64,11 @@ class Host:
             **(settings or {}),
         }
         self.write_settings()
+
+    @cached_property
+    def engine(self) -> docker.DockerClient:
+        """The engine itself; asked for only once it is up."""
+        return docker.DockerClient(base_url=self.socket, timeout=60)
 
     # Folders and files ------------------------------------------------------------------------
 
@@ -202,6 +210,15 @@ class Host:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of one of the daemon's pages."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.slot.metrics_port}/{path}", timeout=10) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
     def ctl(self, *arguments: str, expect: int = 0, text: str | None = None) -> str:
         """Run cachepilotctl; return what it prints, both streams, after checking its exit code."""
         ran = subprocess.run(
@@ -240,7 +257,7 @@ class Host:
                     container.remove(force=True, v=True)
             for network in self.engine.networks.list(filters={"label": f"{ROOT_LABEL}={self.root}"}):
                 network.remove()
-        self.engine.close()
+            self.engine.close()
         self.slot.release()
         if not os.environ.get("KEEP_FAILED"):
             shutil.rmtree(self.root, ignore_errors=True)

@@ -116,7 +116,7 @@ class Tenant:
     def password(self, user: str = "default") -> str:
         """Return the newest password of *user*, straight from the record."""
         found = [c for c in self.record()["credentials"] if c["user"] == user]
-        return str(found[-1]["password"])
+        return str(found[0]["password"])
 
     @contextmanager
     def client(self, listener: str = "tls", *, host: str = "127.0.0.1", **options: Any) -> Iterator[redis.Redis]:

@@ -1,0 +1,282 @@
+"""Every edit takes effect, with no more disruption than it needs and without losing a key."""
+
+import socket
+import ssl
+
+import pytest
+import redis
+
+from tests.scenarios.host import REDIS_7, REDIS_8
+from tests.scenarios.waiting import eventually, throughout
+
+MODES = ("none", "rdb", "aof")
+
+
+@pytest.fixture
+def tenant(fleet):
+    """A tenant with something to lose."""
+    made = fleet.tenant(f"edit{len(fleet.tenants)}")
+    return made.write({"access": {"mode": "dual-mode"}}).settle().put(kept="yes")
+
+
+# Live: the same server before and after ------------------------------------------------------
+
+
+def test_memory_grows_and_shrinks_live(fleet, tenant):
+    with fleet.unbroken(tenant):
+        for size in (48, 12, 16):
+            tenant.edit({"memory": {"max": f"{size}MiB"}}).settle()
+            limit = tenant.status()["spec"]["memory"]["limit"]
+            assert tenant.config("maxmemory") == str(size * 2**20)
+            host = tenant.inspect()["HostConfig"]
+            assert (host["Memory"], host["MemorySwap"]) == (limit, limit)
+    assert tenant.get("kept") == "yes"
+
+
+def test_memory_does_not_shrink_below_data_that_must_not_be_evicted(fleet, tenant):
+    tenant.edit({"memory": {"max": "16MiB", "policy": "noeviction"}}).settle()
+    tenant.put(big="x" * 4_000_000)
+
+    with fleet.unbroken(tenant):
+        tenant.edit({"memory": {"max": "3MiB"}})
+        tenant.stalled("MemoryDoesNotFit")
+        assert len(tenant.get("big")) == 4_000_000
+        with tenant.client() as client:
+            client.delete("big")
+        tenant.settle()
+    assert tenant.config("maxmemory") == str(3 * 2**20)
+
+
+def test_the_policy_and_the_share_of_processors_change_live(fleet, tenant):
+    with fleet.unbroken(tenant):
+        tenant.edit({"memory": {"policy": "volatile-ttl"}, "cpus": 0.5}).settle()
+        assert tenant.config("maxmemory-policy") == "volatile-ttl"
+        assert tenant.inspect()["HostConfig"]["CpuQuota"] == 50_000
+        tenant.edit({"cpus": None}).settle()
+        assert tenant.inspect()["HostConfig"]["CpuQuota"] == -1
+
+
+def test_directives_change_live_and_go_back_when_they_are_taken_out(fleet, tenant):
+    wanted = {
+        "maxclients": 50,
+        "timeout": 300,
+        "tcp-keepalive": 60,
+        "notify-keyspace-events": "KEx",
+        "slowlog-log-slower-than": 5000,
+        "slowlog-max-len": 32,
+        "latency-monitor-threshold": 25,
+        "hz": 20,
+        "lazyfree-lazy-user-del": True,
+        "maxmemory-samples": 7,
+        "client-output-buffer-limit": {"pubsub": {"hard": "1MiB", "soft": "512KiB", "seconds": 5}},
+    }
+    before = {name: tenant.config(name) for name in wanted}
+    with fleet.unbroken(tenant):
+        tenant.edit({"engine": {"config": wanted}}).settle()
+        assert tenant.config("maxclients") == "50"
+        assert tenant.config("lazyfree-lazy-user-del") == "yes"
+        assert "pubsub 1048576 524288 5" in tenant.config("client-output-buffer-limit")
+        assert all(tenant.config(name) != value for name, value in before.items())
+
+        tenant.edit({"engine": None}).settle()
+        assert {name: tenant.config(name) for name in wanted} == before
+
+
+def test_a_directive_that_the_build_refuses_is_told_and_holds_nothing_up(fleet, tenant):
+    with fleet.unbroken(tenant):
+        tenant.edit({"engine": {"config": {"activedefrag": True, "timeout": 77}}})
+        tenant.stalled("DirectiveRefused")
+        assert tenant.config("timeout") == "77"
+        tenant.edit({"engine": None}).settle()
+
+
+def names_served(tenant, name):
+    context = ssl.create_default_context(cafile=str(tenant.host.public_ca))
+    with (
+        socket.create_connection(("127.0.0.1", tenant.port()), timeout=5) as channel,
+        context.wrap_socket(channel, server_hostname=name) as secure,
+    ):
+        return {value for _, value in secure.getpeercert()["subjectAltName"]}
+
+
+def test_further_names_are_served_live_and_open_connections_go_on(fleet, tenant):
+    with fleet.unbroken(tenant), tenant.client("tls") as client:
+        client.ping()
+        tenant.edit({"tls": {"extraNames": ["cache.example.org", "10.1.2.3"]}}).settle()
+
+        names = names_served(tenant, "cache.example.org")
+        assert {"cache.example.org", "10.1.2.3", "localhost", "127.0.0.1"} <= names
+        assert client.get("kept") == "yes"
+
+        tenant.edit({"tls": None}).settle()
+        assert "cache.example.org" not in names_served(tenant, "localhost")
+    leaves = {entry.name for entry in (tenant.folder / "tls").iterdir()}
+    assert leaves == {str(tenant.record()["memory"]["certificate"])}
+
+
+def test_a_password_from_a_file_is_adopted_and_changed_live(fleet, tenant, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("first-password-of-the-customer\n")
+    file.chmod(0o600)
+    old = tenant.password()
+    with fleet.unbroken(tenant), tenant.client(password=old) as early:
+        early.ping()
+        tenant.edit({"auth": {"passwordFile": str(file)}}).settle()
+        assert accepts(tenant, "first-password-of-the-customer")
+        assert not accepts(tenant, old)
+
+        file.write_text("second-password-of-the-customer\n")
+        eventually(lambda: accepts(tenant, "second-password-of-the-customer"))
+        assert not accepts(tenant, "first-password-of-the-customer")
+        # Whoever was logged in stays so: a new password is for new connections.
+        assert early.get("kept") == "yes"
+
+        tenant.edit({"auth": None}).settle()
+        assert not accepts(tenant, "second-password-of-the-customer")
+        assert accepts(tenant, tenant.password())
+
+
+def test_a_password_file_that_cannot_be_used_leaves_the_old_password(fleet, tenant, tmp_path):
+    old = tenant.password()
+    with fleet.unbroken(tenant):
+        tenant.edit({"auth": {"passwordFile": str(tmp_path / "missing")}})
+        tenant.stalled("PasswordFileUnusable")
+        assert accepts(tenant, old)
+        (tmp_path / "missing").write_text("a-password-that-came-later\n")
+        (tmp_path / "missing").chmod(0o600)
+        tenant.settle()
+    assert accepts(tenant, "a-password-that-came-later")
+
+
+def accepts(tenant, password):
+    try:
+        with tenant.client("plain", password=password) as client:
+            return client.ping()
+    except redis.AuthenticationError:
+        return False
+
+
+# What survives -------------------------------------------------------------------------------
+
+
+def test_persistence_changes_live_and_each_mode_keeps_its_promise(fleet, tenant):
+    with fleet.unbroken(tenant):
+        for mode in ("rdb", "aof", "none", "aof", "rdb", "none"):
+            tenant.edit({"persistence": {"mode": mode}}).settle()
+            assert tenant.get("kept") == "yes"
+
+
+@pytest.mark.parametrize("start", MODES)
+def test_after_a_change_of_persistence_a_crash_leaves_what_the_new_mode_promises(fleet, start):
+    for goal in MODES:
+        tenant = fleet.tenant(f"from-{start}-to-{goal}").write({"persistence": {"mode": start}})
+        tenant.settle().put(kept="yes", gone="yes")
+        with tenant.client() as client:
+            client.delete("gone")
+        tenant.edit({"persistence": {"mode": goal}}).settle()
+        run_id = tenant.run_id()
+        if goal == "rdb":
+            with tenant.admin() as admin:
+                admin.save()
+
+        tenant.container().kill()
+
+        eventually(lambda tenant=tenant, run_id=run_id: tenant.run_id() != run_id)
+        tenant.settle()
+        assert tenant.get("kept") == (None if goal == "none" else "yes"), (start, goal)
+        # A file of an earlier mode must not bring back what was deleted since.
+        assert tenant.get("gone") is None
+
+
+# Restart: everything is kept -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_another_image_keeps_the_data(fleet, mode):
+    tenant = fleet.tenant(f"upgrade-{mode}").write({"persistence": {"mode": mode}}).settle()
+    tenant.put(**{f"key{n}": "yes" for n in range(500)})
+
+    tenant.edit({"engine": {"image": REDIS_8}}).settle()
+
+    with tenant.client() as client:
+        assert client.info("server")["redis_version"].startswith("8.")
+        assert client.dbsize() == 500
+    assert tenant.inspect()["Config"]["Image"] == REDIS_8
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_way_in_changes_with_the_data_intact(fleet, mode):
+    tenant = fleet.tenant(f"access-{mode}").write({"persistence": {"mode": mode}}).settle()
+    tenant.put(kept="yes")
+    tls = tenant.port()
+
+    for access in ("dual-mode", "plain-only", "tls-only"):
+        tenant.edit({"access": {"mode": access}}).settle()
+        assert tenant.get("kept") == "yes"
+        published = {key for key, at in tenant.inspect()["HostConfig"]["PortBindings"].items() if at}
+        assert published == {
+            "dual-mode": {"6379/tcp", "6380/tcp"},
+            "plain-only": {"6379/tcp"},
+            "tls-only": {"6380/tcp"},
+        }[access]
+    assert tenant.port() == tls
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pinned_port_and_another_address_move_the_tenant_with_its_data(fleet, mode):
+    tenant = fleet.tenant(f"move-{mode}").write({"persistence": {"mode": mode}}).settle()
+    tenant.put(kept="yes")
+    port = fleet.slot.free_port(2 + MODES.index(mode))
+
+    tenant.edit({"access": {"ports": {"tls": port}, "bind": ["127.0.0.2"]}}).settle()
+
+    assert tenant.port() == port
+    with tenant.client(host="127.0.0.2") as client:
+        assert client.get("kept") == "yes"
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_wish_for_a_restart_is_served_exactly_once(host, mode):
+    tenant = host.start().tenant(f"wish-{mode}").write({"persistence": {"mode": mode}}).settle()
+    tenant.put(kept="yes")
+    before = tenant.run_id()
+
+    tenant.edit({"restartedAt": "2026-03-01T12:00:00Z"}).settle()
+    after = tenant.run_id()
+    assert after != before
+    assert tenant.get("kept") == "yes"
+
+    host.restart()
+    throughout(lambda: tenant.run_id() == after, seconds=7)
+
+
+def test_a_paused_tenant_is_left_alone_and_mended_when_resumed(fleet, tenant):
+    tenant.edit({"paused": True}).settle("Paused")
+    tenant.container().kill()
+    tenant.edit({"memory": {"max": "20MiB"}}).settle("Paused")
+    throughout(lambda: not tenant.is_running(), seconds=7)
+
+    tenant.edit({"paused": None}).settle()
+
+    assert tenant.config("maxmemory") == str(20 * 2**20)
+
+
+def test_the_command_line_edits_what_the_daemon_then_does(fleet, tenant):
+    name = tenant.name
+    tenant.forget_writes()
+    with fleet.unbroken(tenant):
+        fleet.ctl("set", name, "spec.memory.max=24MiB")
+        fleet.ctl("wait", "--for=condition=Ready", name, "--timeout", "60s")
+        assert tenant.config("maxmemory") == str(24 * 2**20)
+    run_id = tenant.run_id()
+    fleet.ctl("restart", name)
+    fleet.ctl("wait", "--for=condition=Ready", name, "--timeout", "60s")
+    assert tenant.run_id() != run_id
+    fleet.ctl("stop", name)
+    eventually(lambda: not tenant.is_running())
+    fleet.ctl("start", name)
+    fleet.ctl("wait", "--for=condition=Ready", name, "--timeout", "60s")
+    assert tenant.get("kept") == "yes"
+    assert REDIS_7 in fleet.ctl("describe", "tenant", name)
