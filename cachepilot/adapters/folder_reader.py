@@ -58,6 +58,7 @@ class FolderReader:
             data_marker=data is not None and data.marker == tenant_name,
             has_dump=data is not None and data.has_dump,
             has_append_only=data is not None and data.has_append_only,
+            data_problem=self._data_problem(tenant_name, memory, data),
             password_file=revision,
             password_problem=problem,
         )
@@ -92,6 +93,16 @@ class FolderReader:
                 for place in list_files(*about)
                 if place.path.exists()
             )
+
+    def _data_problem(self, tenant_name: TenantName, memory: Memory, data: SeenData | None) -> str:
+        """Return why the folder of data that was once made is not to be used, or empty."""
+        if not memory.data_ready:
+            return ""
+        try:
+            refuse_wrong_data(tenant_name, self._paths.data(tenant_name, memory.instance), data)
+        except StalledError as error:
+            return str(error)
+        return ""
 
     def _look_into(
         self, tenant_name: TenantName, instance: int, uid: int | None

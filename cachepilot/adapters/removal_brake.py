@@ -55,12 +55,25 @@ class RemovalBrake:
         before = self.engaged
         known = self._known()
         absent = [name for name in known if self._source.read(name).presence is Presence.ABSENT]
-        self.engaged = self._judge(known, absent) if len(absent) > _ALWAYS_ALLOWED else ""
+        self.engaged = ""
+        if not self._source.names():
+            self.engaged = self._judge_empty(known)
+        elif len(absent) > _ALWAYS_ALLOWED:
+            self.engaged = self._judge(known, absent)
         return changed if bool(before) == bool(self.engaged) else changed | frozenset(absent)
 
     def names(self) -> frozenset[TenantName]:
         """Return everybody who has a document, valid or not."""
         return self._source.names()
+
+    def _judge_empty(self, known: tuple[TenantName, ...]) -> str:
+        serving = sum(1 for name in known if self._serves(name))
+        if not serving:
+            return ""
+        return (
+            f"tenants.d holds no tenant, but {serving} are served; nothing is stopped because of "
+            "an empty folder, use `cachepilotctl delete` for that"
+        )
 
     def _judge(self, known: tuple[TenantName, ...], absent: list[TenantName]) -> str:
         """Return why nothing may be stopped now, or empty; who is retired already is no loss."""

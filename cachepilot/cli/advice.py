@@ -6,7 +6,8 @@ from cachepilot.adapters.published import PublishedTenant
 
 # By the reason of the condition that explains the word; the word itself is the last resort.
 _BY_REASON = {
-    "DataMissing": "put the data folder back, or delete the tenant if the data may be lost",
+    "DataMissing": "put the data folder back; if the data may be lost, run the command that the "
+    "condition Stalled names",
     "RecordUnreadable": "put record.json back from a backup",
     "AuthorityBroken": "put the authority's key back; it is never replaced silently",
     "ImageUnavailable": "check spec.engine.image: the engine cannot fetch it",

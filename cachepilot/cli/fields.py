@@ -61,8 +61,8 @@ class Field:
             yield "Default", _value(content["default"])
         least, most = content.get("minimum"), content.get("maximum")
         if least is not None or most is not None:
-            low = "" if least is None else f"{least:g}"
-            high = "" if most is None else f"{most:g}"
+            low = "" if least is None else f"{least}"
+            high = "" if most is None else f"{most}"
             yield "Range", f"{low} to {high}".strip()
         if "pattern" in content:
             yield "Pattern", str(content["pattern"])

@@ -9,6 +9,7 @@ _COLOURS: dict[str, str | None] = {
     "Invalid": "red",
     "Stalled": "red",
     "NotReady": "red",
+    "Ending": "red",
     "Unknown": "yellow",
     "Starting": "yellow",
     "Stopping": "yellow",

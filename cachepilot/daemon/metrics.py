@@ -22,6 +22,7 @@ from cachepilot.status.conditions import ConditionStatus, ConditionType, TenantS
 
 WORDS = (
     "Deleted",
+    "Ending",
     "Invalid",
     "NotReady",
     "Paused",

@@ -128,6 +128,7 @@ class SeenFiles:
         users: users.acl with each hash replaced by ``#<revision>`` or ``#unknown``, None when
             missing.
         data_marker: Whether the data folder is the one we made.
+        data_problem: Why the data folder is not the one we made and what to do, or empty.
         has_dump: Whether a dump.rdb lies there.
         has_append_only: Whether an append-only folder lies there.
         password_file: Revision that the author's file holds now: 0 when it is new; None when
@@ -141,6 +142,7 @@ class SeenFiles:
     data_marker: bool
     has_dump: bool
     has_append_only: bool
+    data_problem: str = ""
     password_file: int | None = None
     password_problem: str = ""
 

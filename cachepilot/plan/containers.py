@@ -106,7 +106,7 @@ def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 
 def _replace_cause(container: SeenContainer, workload: Workload) -> str | None:
     if container.liveness is Liveness.DEAD:
-        return "Docker could not remove it"
+        return "Docker is removing it, or gave up"
     return shape_drift(workload.shape, container.shape)
 
 

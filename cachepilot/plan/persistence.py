@@ -112,13 +112,17 @@ def plan_clean_start(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 
 
 def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]:
-    """Yield what keeps a memory-only server's data over a planned stop.
+    """Yield what makes sure that a planned stop loses nothing.
 
-    The intent is durable before the dump exists, so that a crash in between is understood.
+    A server that cannot save refuses to stop and is killed in the end, so a save is proven
+    first. For a memory-only server the intent is durable before the dump exists, so that a crash
+    in between is understood.
     """
     server, instance = seen.server, seen.memory.instance
     if not isinstance(server, SeenServer) or server.loading:
         return
+    if mode_in_force(spec, seen) is RDB:
+        yield SaveInBackground(tenant_name=spec.name, cause=cause, instance=instance)
     if mode_in_force(spec, seen) is NONE:
         yield from plan_clean_start(spec, seen)
         yield ExpectDump(tenant_name=spec.name, cause=cause, expected=True)

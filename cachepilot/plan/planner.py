@@ -85,7 +85,7 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
         return Plan(identity, first)  # nothing may start without them; *first* says why
     files = tuple(_plan_files(spec, seen, memory, reservation))
     if seen.memory.data_ready and not seen.files.data_marker:
-        return Plan((*identity, *files), first or _data_missing(spec))
+        return Plan((*identity, *files), first or _data_missing(spec, seen))
 
     directives = _directives(spec, seen, memory)
     server = tuple(plan_server(spec, seen, reservation, rules, directives))
@@ -240,11 +240,8 @@ def _wrong_engine(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     return Blocked(reason="EngineMismatch", message=message)
 
 
-def _data_missing(spec: TenantSpec) -> Blocked:
-    message = (
-        f"the data folder of {spec.name} is gone or was replaced; put it back, nothing is "
-        "started on an empty folder"
-    )
+def _data_missing(spec: TenantSpec, seen: Snapshot) -> Blocked:
+    message = seen.files.data_problem or f"the data folder of {spec.name} is gone; put it back"
     return Blocked(reason="DataMissing", message=message)
 
 

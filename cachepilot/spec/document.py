@@ -157,7 +157,7 @@ class Metadata(SpecModel):
     )
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Selects tenants in `get -l key=value`; shown nowhere else.",
+        description="Selects tenants in `get -l key=value`; shown by `describe`.",
         json_schema_extra=LIVE,
     )
     annotations: dict[LabelKey, Annotated[str, StringConstraints(max_length=4096)]] = Field(
@@ -195,7 +195,9 @@ class PersistenceFields(SpecModel):
     """What survives the server."""
 
     mode: PersistenceMode | None = _field(
-        "`none` keeps nothing on disk, `rdb` saves snapshots, `aof` logs every write.", RESTART
+        "`none` keeps nothing on disk, `rdb` saves snapshots, `aof` logs every write. "
+        "Changed on the running server, without losing a key.",
+        LIVE,
     )
 
 
@@ -252,7 +254,7 @@ class SpecFields(SpecModel):
     cpus: Annotated[float, Field(ge=0.05, le=1024)] | None = _field(
         "Processor time at most, in cores; unlimited if not said.", LIVE
     )
-    persistence: PersistenceFields | None = _field("Persistence.", RESTART)
+    persistence: PersistenceFields | None = _field("Persistence.", LIVE)
     access: AccessFields | None = _field("Listeners, ports and addresses.", RESTART)
     tls: TlsFields | None = _field("Certificate.", LIVE)
     auth: AuthFields | None = _field("Credentials.", LIVE)

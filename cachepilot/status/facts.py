@@ -15,11 +15,11 @@ from cachepilot.observe.snapshot import (
 )
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
-from cachepilot.plan.persistence import mode_in_force
-from cachepilot.plan.server_config import differences, wanted_directives
+from cachepilot.plan.persistence import configuration_is, mode_in_force
+from cachepilot.plan.server_config import differences, render, wanted_directives
 from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
 from cachepilot.plan.users import strangers, user_differences, wanted_users
-from cachepilot.spec.rules import Rules
+from cachepilot.spec.rules import DriftMode, Rules
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import ConditionStatus
 
@@ -101,7 +101,11 @@ def server_reachable(seen: Snapshot) -> Fact:
             return Fact.true("Answering", f"{engine} {version} answers")
 
 
-def config_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
+OBSERVED = "DriftObserved"
+"""Reason of a difference that the settings want reported and not reverted."""
+
+
+def config_applied(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
     """Say whether every directive was read back as the spec wants it."""
     if not isinstance(seen.server, SeenServer) or seen.server.loading:
         return Fact.unknown("NoAnswer", "the server could not be asked")
@@ -111,7 +115,8 @@ def config_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     found = differences(wanted, seen.server)
     if found:
         parts = (f"{name} is {_shown(live)}, wanted {_shown(want)}" for name, want, live in found)
-        return Fact.false("Differs", "; ".join(parts))
+        by_hand = rules.drift is DriftMode.OBSERVE and configuration_is(seen, render(wanted))
+        return Fact.false(OBSERVED if by_hand else "Differs", "; ".join(parts))
     if mode_in_force(spec, seen) is not spec.persistence:
         message = f"persistence is still {mode_in_force(spec, seen)}, wanted {spec.persistence}"
         return Fact.false("PersistenceChanging", message)

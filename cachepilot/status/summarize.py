@@ -21,6 +21,7 @@ from cachepilot.status.conditions import (
     TenantStatus,
 )
 from cachepilot.status.facts import (
+    OBSERVED,
     Fact,
     certificate_served,
     config_applied,
@@ -76,7 +77,7 @@ def summarize(
     """Return the status of a tenant after a visit."""
     facts = _list_facts(visit, rules)
     facts[ConditionType.READY] = _ready(visit, facts)
-    facts |= _progress(visit)
+    facts |= _progress(visit, rules)
     conditions = tuple(
         _date(condition_type, facts[condition_type], previous, now)
         for condition_type in ConditionType
@@ -117,7 +118,7 @@ def _list_facts(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
     told = {
         ConditionType.CONTAINER_CURRENT: lambda: container_current(spec, seen, rules),
         ConditionType.SERVER_REACHABLE: lambda: server_reachable(seen),
-        ConditionType.CONFIG_APPLIED: lambda: config_applied(spec, seen),
+        ConditionType.CONFIG_APPLIED: lambda: config_applied(spec, seen, rules),
         ConditionType.CREDENTIALS_APPLIED: lambda: credentials_applied(spec, seen),
         ConditionType.CERTIFICATE_SERVED: lambda: certificate_served(spec, seen),
         ConditionType.ENDPOINTS_REACHABLE: lambda: endpoints_reachable(spec, seen),
@@ -157,7 +158,9 @@ def _ready(visit: Visit, facts: dict[ConditionType, Fact]) -> Fact:
         return Fact.false("Stopped", "the spec says stopped")
     if visit.acting:
         return Fact.false("Interrupted", f"the server goes down or up: {_cause(visit.plan)}")
-    missing = [(kind, facts[kind]) for kind in _SERVING if kind in facts]
+    # A difference that the host's owner wants reported and left alone is no outage.
+    present = [(kind, facts[kind]) for kind in _SERVING if kind in facts]
+    missing = [(kind, fact) for kind, fact in present if fact.reason != OBSERVED]
     for kind, fact in missing:
         if fact.status is ConditionStatus.FALSE:
             return Fact.false(fact.reason, f"{kind}: {fact.message}")
@@ -167,7 +170,13 @@ def _ready(visit: Visit, facts: dict[ConditionType, Fact]) -> Fact:
     return Fact.true("Serving", "clients are served as the spec says")
 
 
-def _progress(visit: Visit) -> dict[ConditionType, Fact]:
+def _farewell(visit: Visit, rules: Rules) -> str:
+    since = visit.reading.absent_since
+    when = f" at {since + rules.removalGrace:%Y-%m-%d %H:%M:%SZ}" if since else ""
+    return f"its file is gone; serving ends{when} unless it comes back"
+
+
+def _progress(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
     """Return Reconciling and Stalled, which are only listed while they are true."""
     last = visit.outcomes[-1] if visit.outcomes else None
     if visit.reading.problems:
@@ -175,6 +184,8 @@ def _progress(visit: Visit) -> dict[ConditionType, Fact]:
         return {ConditionType.STALLED: Fact.true("SpecInvalid", message)}
     if visit.acting:
         return {ConditionType.RECONCILING: Fact.true("Progressing", _cause(visit.plan))}
+    if visit.reading.presence is Presence.ABSENT and visit.spec and visit.spec.serves:
+        return {ConditionType.RECONCILING: Fact.true("FileMissing", _farewell(visit, rules))}
     if isinstance(last, Stalled):
         return {ConditionType.STALLED: Fact.true(last.reason, last.message)}
     if visit.plan.blocked:
@@ -211,6 +222,8 @@ def _word(visit: Visit, facts: dict[ConditionType, Fact]) -> str:
     ready = facts[ConditionType.READY].status
     if stalled:
         return "Stalled"
+    if visit.reading.presence is Presence.ABSENT:
+        return "Ending"
     if ready is ConditionStatus.TRUE:
         return "Ready"
     if not visit.memory.data_ready or (visit.seen is not None and container is None):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
-from cachepilot.plan.actions.base import AclUser, BaseAction
+from cachepilot.plan.actions.base import AclUser, BaseAction, Disruption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ class SetUser(BaseAction):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteUser(BaseAction):
     """Remove a user that nobody asked for; its connections end."""
+
+    disruption: ClassVar[Disruption] = Disruption.RECONNECT
 
     instance: int
     user: str
