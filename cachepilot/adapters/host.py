@@ -6,16 +6,15 @@ import errno
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cachepilot.adapters.atomic import explained
 from cachepilot.adapters.ledger import Ledger
+from cachepilot.adapters.listeners import list_listening
 from cachepilot.observe.snapshot import SeenAuthority, SeenHost
 
-KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LISTENING = b"0A"
 _LOOK_AGAIN_AFTER = 1.0
 # The last two: no such family on this machine, and a link-local address without its link.
 _FOREIGN = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
@@ -28,8 +27,8 @@ class HostFacts:
         ledger: Who holds what.
         quarantine: How long a released port or user id rests.
         utc_now: The time, for the quarantine.
-        monotonic: Seconds that never jump; the kernel's tables are read once a second at most.
-        tables: The kernel's tables of TCP sockets; one that is absent is a family it lacks.
+        monotonic: Seconds that never jump; the kernel is asked once a second at most.
+        listeners: Tells which ports have a listener.
     """
 
     def __init__(
@@ -39,13 +38,13 @@ class HostFacts:
         quarantine: timedelta,
         utc_now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        tables: tuple[Path, ...] = KERNEL_TABLES,
+        listeners: Callable[[], frozenset[int]] = list_listening,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
         self._utc_now = utc_now
         self._monotonic = monotonic
-        self._tables = tables
+        self._listeners = listeners
         self._lock = threading.Lock()
         self._listening: tuple[float, frozenset[int]] | None = None
 
@@ -75,8 +74,7 @@ class HostFacts:
         now = self._monotonic()
         with self._lock:
             if self._listening is None or now - self._listening[0] > _LOOK_AGAIN_AFTER:
-                ports = frozenset(port for table in self._tables for port in _read_table(table))
-                self._listening = (now, ports)
+                self._listening = (now, self._listeners())
             return self._listening[1]
 
 
@@ -94,16 +92,3 @@ def is_foreign(address: str) -> bool:
         with explained("bind to", Path(address)):
             raise
     return False
-
-
-def _read_table(table: Path) -> Iterator[int]:
-    """Yield the local port of every listening socket; whatever address it is bound to counts."""
-    with explained("read", table):
-        try:
-            rows = table.read_bytes().splitlines()[1:]
-        except FileNotFoundError:
-            return
-    for row in rows:
-        fields = row.split(None, 4)
-        if fields[3] == _LISTENING:
-            yield int(fields[1].rpartition(b":")[2], 16)

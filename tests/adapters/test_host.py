@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cachepilot.adapters.host import HostFacts, is_foreign
-from cachepilot.errors import UnavailableError
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import SeenAuthority
 from cachepilot.spec.document import TenantName
@@ -65,7 +64,7 @@ def test_a_connection_is_not_a_listener(ledger, clock):
         assert client.getsockname()[1] not in seen
 
 
-def test_the_tables_are_read_once_a_second(ledger, clock):
+def test_the_kernel_is_asked_once_a_second(ledger, clock):
     host = facts(ledger, clock)
     host.look(NOBODY, bind=())
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -73,17 +72,6 @@ def test_the_tables_are_read_once_a_second(ledger, clock):
         assert port not in host.look(NOBODY, bind=()).listening_ports
         clock.seconds = 1.1
         assert port in host.look(NOBODY, bind=()).listening_ports
-
-
-def test_a_family_that_the_kernel_lacks_is_no_error(ledger, clock, tmp_path):
-    host = facts(ledger, clock, tables=(tmp_path / "tcp6",))
-
-    assert host.look(NOBODY, bind=()).listening_ports == frozenset()
-
-
-def test_a_table_that_cannot_be_read_is_told(ledger, clock, tmp_path):
-    with pytest.raises(UnavailableError, match=f"cannot read {tmp_path}: is a directory"):
-        facts(ledger, clock, tables=(tmp_path,)).look(NOBODY, bind=())
 
 
 def test_addresses_of_other_machines_are_foreign(ledger, clock):
