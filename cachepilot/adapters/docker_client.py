@@ -40,6 +40,8 @@ class DockerClients:
                 client = docker.APIClient(
                     base_url=self._socket, timeout=self._timeout, version="auto"
                 )
+            # Proxies and .netrc are not for a socket, and looking for them at each call is dear.
+            client.trust_env = False
             self._threads.client = client
         return client
 

@@ -24,6 +24,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 _WRITE_PAUSE_MILLISECONDS = 60_000
 # Redis 8 has further entries that begin with "db", such as db0_distrib_strings_sizes.
 _DATABASE = re.compile(r"db\d+")
+# What INFO has to say beyond these takes longer to parse than all the other answers.
+_SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
 _SATURATED = "max number of clients"
 _UNCOMPARABLE_FLAGS = frozenset({"sanitize-payload", "skip-sanitize-payload"})
 _SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
@@ -76,7 +78,7 @@ class RedisManagement:
     ) -> SeenServer | Unreachable:
         try:
             client = self._connections.get(tenant_name, instance)
-            info: Reply = client.info()
+            info: Reply = client.info(*_SECTIONS)
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
             values: dict[Any, Any] = client.config_get(*directives)
