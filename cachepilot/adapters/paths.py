@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the model would bring pydantic into every listing of the co
     from cachepilot.spec.document import TenantName
 
 MARKER = ".cachepilot"
+RECORD = "record.json"
 CONFIGURATION = "redis.conf"
 USERS = "users.acl"
 SOCKET = "redis.sock"
@@ -83,7 +84,7 @@ class RootPaths:
 
     def record(self, name: TenantName) -> Path:
         """Return the file of what we remember of a tenant."""
-        return self.tenants.joinpath(name, "record.json")
+        return self.tenants.joinpath(name, RECORD)
 
     def tls(self, name: TenantName) -> Path:
         """Return the folder of a tenant's certificates, which is mounted whole."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cachepilot.adapters.atomic import make_folder, sweep, write_durably
-from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.paths import RECORD, RootPaths
 from cachepilot.adapters.record_format import Record, parse_record, render_record
 from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
@@ -18,6 +18,7 @@ from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.spec.document import NAME_PATTERN, TenantName
 
 UNKNOWN = "unknown"
+_is_name = re.compile(NAME_PATTERN).match
 _BLANK = Record(memory=Memory())
 _Stamp = tuple[int, int, int, int]
 
@@ -57,8 +58,10 @@ class Records:
         except OSError as error:
             words = f"cannot list {self._paths.tenants}: {error.strerror}"
             raise UnavailableError(words) from error
-        found = (TenantName(name) for name in sorted(names) if re.match(NAME_PATTERN, name))
-        return tuple(name for name in found if os.path.lexists(self._paths.record(name)))
+        # As text: a thousand Paths would take longer than the looks.
+        folder = str(self._paths.tenants)
+        found = (TenantName(name) for name in sorted(names) if _is_name(name))
+        return tuple(name for name in found if os.path.lexists(f"{folder}/{name}/{RECORD}"))
 
     def reservations(self, *, complete: bool) -> dict[TenantName, Reservation]:
         """Return what the records say their tenants hold.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
@@ -51,6 +52,11 @@ class Fleet:
         """Return the newest status of everybody, sorted by name."""
         with self._lock:
             return tuple(self._statuses[name] for name in sorted(self._statuses))
+
+    def count_words(self) -> Counter[str]:
+        """Return how many tenants there are of each word; asked every second."""
+        with self._lock:
+            return Counter(status.word for status in self._statuses.values())
 
     def read(self, tenant_name: TenantName) -> TenantStatus | None:
         """Return the newest status of one tenant, also one that an earlier daemon published."""

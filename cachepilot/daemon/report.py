@@ -89,13 +89,10 @@ class Reporter:
 
     def headline(self) -> str:
         """Return one line for ``systemctl status``."""
-        statuses = self._fleet.statuses()
-        words: dict[str, int] = {}
-        for status in statuses:
-            words[status.word] = words.get(status.word, 0) + 1
+        words = self._fleet.count_words()
         parts = [f"{number} {word}" for word, number in sorted(words.items())]
         trouble = f"; {self._docker_problem}" if self._docker_problem else ""
-        return f"{len(statuses)} tenants: {', '.join(parts) or 'none'}{trouble}"
+        return f"{words.total()} tenants: {', '.join(parts) or 'none'}{trouble}"
 
     def stuck(self, longest_action: float) -> dict[str, str]:
         """Return which workers show no sign of life; asks nobody outside."""
@@ -159,7 +156,7 @@ class Reporter:
             problems=(*settings, *self._problems),
             orphans=self._orphans,
             conditions=self._conditions(),
-            tenants=len(self._fleet.statuses()),
+            tenants=self._fleet.count_words().total(),
         )
 
     def _conditions(self) -> tuple[Condition, ...]:
