@@ -14,7 +14,9 @@ def pytest_collection_modifyitems(items):
         if "tests/scenarios" in str(item.path):
             item.add_marker(pytest.mark.docker)
             if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="servers get user ids of their own: needs root"))
+                item.add_marker(
+                    pytest.mark.skip(reason="servers get user ids of their own: needs root")
+                )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -158,7 +158,9 @@ class Host:
 
     # The daemon -------------------------------------------------------------------------------
 
-    def start(self, *arguments: str, program: list[str] | None = None, env: dict[str, str] | None = None) -> Host:
+    def start(
+        self, *arguments: str, program: list[str] | None = None, env: dict[str, str] | None = None
+    ) -> Host:
         """Start the daemon and return when it says that it is up."""
         assert self.daemon is None or self.daemon.poll() is not None, "it runs already"
         begun = time.time_ns()
@@ -174,7 +176,9 @@ class Host:
         eventually(is_up)
         return self
 
-    def spawn(self, *arguments: str, program: list[str] | None = None, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def spawn(
+        self, *arguments: str, program: list[str] | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start the daemon without waiting for anything."""
         command = program or [str(_PROGRAMS / "cachepilotd")]
         with self.log_file.open("ab") as log:
@@ -213,7 +217,9 @@ class Host:
     def page(self, path: str) -> tuple[int, str]:
         """Return status and text of one of the daemon's pages."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.slot.metrics_port}/{path}", timeout=10) as reply:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.slot.metrics_port}/{path}", timeout=10
+            ) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -255,7 +261,9 @@ class Host:
             for container in self.containers():
                 with suppress(docker.errors.NotFound):
                     container.remove(force=True, v=True)
-            for network in self.engine.networks.list(filters={"label": f"{ROOT_LABEL}={self.root}"}):
+            for network in self.engine.networks.list(
+                filters={"label": f"{ROOT_LABEL}={self.root}"}
+            ):
                 network.remove()
             self.engine.close()
         self.slot.release()

@@ -108,7 +108,10 @@ class Tenant:
 
     def summary(self) -> str:
         status = self.status()["status"]
-        lines = [f"{c['type']}={c['status']} {c['reason']}: {c['message']}" for c in status["conditions"]]
+        lines = [
+            f"{c['type']}={c['status']} {c['reason']}: {c['message']}"
+            for c in status["conditions"]
+        ]
         return "\n  ".join([f"{self.name} is {status['word']}", *lines, *status["plan"]])
 
     # Its clients ------------------------------------------------------------------------------
@@ -119,7 +122,9 @@ class Tenant:
         return str(found[0]["password"])
 
     @contextmanager
-    def client(self, listener: str = "tls", *, host: str = "127.0.0.1", **options: Any) -> Iterator[redis.Redis]:
+    def client(
+        self, listener: str = "tls", *, host: str = "127.0.0.1", **options: Any
+    ) -> Iterator[redis.Redis]:
         """A customer's connection; over TLS it verifies chain and name."""
         options.setdefault("password", self.password())
         if listener == "tls":

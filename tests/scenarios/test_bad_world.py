@@ -195,7 +195,10 @@ def empty(folder):
 HARM_TO_FOLDER = {
     "removed": shutil.rmtree,
     "emptied": empty,
-    "replaced by an empty one": lambda folder: (folder.rename(folder.with_name("old")), folder.mkdir()),
+    "replaced by an empty one": lambda folder: (
+        folder.rename(folder.with_name("old")),
+        folder.mkdir(),
+    ),
     "replaced by a file": lambda folder: (folder.rename(folder.with_name("old")), folder.touch()),
     "a loop of links": lambda folder: (
         folder.rename(folder.with_name("old")),

@@ -90,7 +90,9 @@ def test_new_settings_reach_every_tenant_without_a_restart(host, fleet_of_three)
     with host.unbroken(*fleet_of_three):
         host.write_settings(defaults=host.settings["defaults"] | {"memory": {"max": "20MiB"}})
         host.hang_up()
-        eventually(lambda: {each.config("maxmemory") for each in fleet_of_three} == {str(20 * 2**20)})
+        eventually(
+            lambda: {each.config("maxmemory") for each in fleet_of_three} == {str(20 * 2**20)}
+        )
 
 
 def test_it_does_not_start_with_settings_that_cannot_be_used(host):
@@ -134,7 +136,7 @@ def test_systemd_is_told_of_everything(host, tmp_path):
 def test_health_and_metrics_are_served_and_make_sense(host, fleet_of_three):
     assert host.page("livez")[0] == host.page("readyz")[0] == 200
     host.tenant("broken").write({"engine": {"image": "cachepilot-lab/redis:0.0"}})
-    eventually(lambda: host.tenants[-1].status())
+    eventually(host.tenants[-1].status)
     # A broken tenant does not make the daemon unready.
     assert host.page("readyz")[0] == 200
 
@@ -143,8 +145,12 @@ def test_health_and_metrics_are_served_and_make_sense(host, fleet_of_three):
 
     assert status == 200
     assert all(family.documentation and family.type != "unknown" for family in families.values())
-    assert all(name.startswith(("cachepilot_", "process_", "python_")) for name in families), set(families)
-    seen = [(s.name, tuple(sorted(s.labels.items()))) for f in families.values() for s in f.samples]
+    assert all(name.startswith(("cachepilot_", "process_", "python_")) for name in families), set(
+        families
+    )
+    seen = [
+        (s.name, tuple(sorted(s.labels.items()))) for f in families.values() for s in f.samples
+    ]
     assert len(seen) == len(set(seen))
     named = {dict(labels).get("tenant") for _, labels in seen}
     assert {each.name for each in fleet_of_three} <= named

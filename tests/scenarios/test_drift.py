@@ -70,7 +70,9 @@ def test_a_container_that_somebody_touched_serves_again_with_its_data(tenant, ha
 def test_limits_that_somebody_changed_are_given_back_without_a_restart(tenant):
     run_id, limit = tenant.run_id(), tenant.inspect()["HostConfig"]["Memory"]
 
-    tenant.container().update(mem_limit=2**28, memswap_limit=2**29, cpu_quota=50_000, restart_policy={"Name": "no"})
+    tenant.container().update(
+        mem_limit=2**28, memswap_limit=2**29, cpu_quota=50_000, restart_policy={"Name": "no"}
+    )
 
     def is_back():
         host = tenant.inspect()["HostConfig"]
@@ -104,7 +106,9 @@ def test_directives_that_somebody_set_are_set_back_live(tenant):
             admin.config_set(name, value)
     assert all(tenant.config(name) != value for name, value in wanted.items())
 
-    eventually(lambda: {name: tenant.config(name) for name in wanted} == wanted, timeout=TWO_RESYNCS)
+    eventually(
+        lambda: {name: tenant.config(name) for name in wanted} == wanted, timeout=TWO_RESYNCS
+    )
     assert tenant.run_id() == run_id
     tenant.settle()
 
@@ -153,7 +157,10 @@ def test_users_that_somebody_changed_are_put_back_live(fleet, calm, image):
 
     for each, (run_id, users) in zip(tenants, before, strict=True):
         eventually(lambda each=each, users=users: users_of(each) == users, timeout=TWO_RESYNCS)
-        with each.client(password="intruder") as stranger, pytest.raises(redis.AuthenticationError):
+        with (
+            each.client(password="intruder") as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
             stranger.ping()
         assert each.run_id() == run_id
 
@@ -171,7 +178,15 @@ def users_of(tenant):
     return sorted(line.replace(" sanitize-payload", "") for line in lines)
 
 
-DELETED = ("conf/1/redis.conf", "conf/1/users.acl", "tls/1/key.pem", "tls/1/cert.pem", "tls/1/ca.pem", "tls/1", "conf/1")
+DELETED = (
+    "conf/1/redis.conf",
+    "conf/1/users.acl",
+    "tls/1/key.pem",
+    "tls/1/cert.pem",
+    "tls/1/ca.pem",
+    "tls/1",
+    "conf/1",
+)
 
 
 def test_deleted_files_and_folders_are_made_again_while_the_server_goes_on(fleet, calm):
@@ -201,7 +216,9 @@ def test_a_deleted_folder_of_certificates_is_mended(tenant):
 
 def is_whole(tenant):
     leaf = tenant.folder / f"tls/{tenant.record()['memory']['certificate']}"
-    files = {entry.name for folder in (leaf, tenant.folder / "conf/1") for entry in folder.iterdir()}
+    files = {
+        entry.name for folder in (leaf, tenant.folder / "conf/1") for entry in folder.iterdir()
+    }
     return files == {"cert.pem", "key.pem", "ca.pem", "redis.conf", "users.acl"}
 
 
@@ -244,7 +261,9 @@ def test_a_container_of_no_tenant_is_reported_and_left_alone(fleet, calm):
 
 def test_a_container_of_another_root_is_no_business_of_ours(fleet, calm):
     labels = {TENANT_LABEL: "elsewhere", ROOT_LABEL: "/elsewhere"}
-    stranger = fleet.engine.containers.create(REDIS_7, ["redis-server"], labels=labels, network_mode="none")
+    stranger = fleet.engine.containers.create(
+        REDIS_7, ["redis-server"], labels=labels, network_mode="none"
+    )
     try:
         throughout(lambda: fleet.facts()["orphans"] == [], seconds=6)
     finally:

@@ -204,6 +204,26 @@ def test_another_image_keeps_the_data(fleet, mode):
     assert tenant.inspect()["Config"]["Image"] == REDIS_8
 
 
+def test_an_image_that_cannot_read_the_data_loses_none_of_it(fleet):
+    tenants = [fleet.tenant(f"downgrade-{mode}") for mode in ("none", "aof")]
+    for each, mode in zip(tenants, ("none", "aof"), strict=True):
+        each.write({"engine": {"image": REDIS_8}, "persistence": {"mode": mode}})
+    for each in tenants:
+        each.settle().put(kept="yes")
+
+    # Redis 7 refuses a file that Redis 8 has written.
+    for each in tenants:
+        each.edit({"engine": {"image": REDIS_7}})
+    for each in tenants:
+        said = each.condition
+        eventually(lambda said=said: "RDB" in said("ContainerCurrent")["message"], timeout=90)
+
+    for each in tenants:
+        each.edit({"engine": {"image": REDIS_8}})
+    for each in tenants:
+        assert each.settle(timeout=90).get("kept") == "yes"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_way_in_changes_with_the_data_intact(fleet, mode):
     tenant = fleet.tenant(f"access-{mode}").write({"persistence": {"mode": mode}}).settle()
@@ -213,12 +233,17 @@ def test_the_way_in_changes_with_the_data_intact(fleet, mode):
     for access in ("dual-mode", "plain-only", "tls-only"):
         tenant.edit({"access": {"mode": access}}).settle()
         assert tenant.get("kept") == "yes"
-        published = {key for key, at in tenant.inspect()["HostConfig"]["PortBindings"].items() if at}
-        assert published == {
-            "dual-mode": {"6379/tcp", "6380/tcp"},
-            "plain-only": {"6379/tcp"},
-            "tls-only": {"6380/tcp"},
-        }[access]
+        published = {
+            key for key, at in tenant.inspect()["HostConfig"]["PortBindings"].items() if at
+        }
+        assert (
+            published
+            == {
+                "dual-mode": {"6379/tcp", "6380/tcp"},
+                "plain-only": {"6379/tcp"},
+                "tls-only": {"6380/tcp"},
+            }[access]
+        )
     assert tenant.port() == tls
 
 

@@ -26,7 +26,8 @@ def test_an_engine_that_is_down_is_waited_for_each_time(engine, make_host):
     try:
         host.start()
         tenants = [
-            host.tenant(mode).write({"persistence": {"mode": mode}}) for mode in ("none", "rdb", "aof")
+            host.tenant(mode).write({"persistence": {"mode": mode}})
+            for mode in ("none", "rdb", "aof")
         ]
         is_told_to_be_down(host)
         for each in tenants:

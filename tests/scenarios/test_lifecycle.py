@@ -27,7 +27,9 @@ def test_a_file_becomes_a_server_with_exactly_the_listeners_it_asks_for(fleet, e
     tenant.write({"engine": {"image": ENGINES[engine]}, "access": {"mode": mode}}).settle()
 
     held = tenant.record()["memory"]["reservation"]
-    wanted = {"tls"} if mode == "tls-only" else {"plain"} if mode == "plain-only" else {"tls", "plain"}
+    wanted = (
+        {"tls"} if mode == "tls-only" else {"plain"} if mode == "plain-only" else {"tls", "plain"}
+    )
     for listener in wanted:
         with tenant.client(listener) as client:
             assert client.ping()
@@ -97,7 +99,10 @@ def test_each_tenant_has_a_password_a_port_and_a_certificate_of_its_own(fleet):
 
     assert one.password() != other.password()
     assert one.port() != other.port()
-    with one.client(password=other.password()) as stranger, pytest.raises(redis.AuthenticationError):
+    with (
+        one.client(password=other.password()) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
         stranger.ping()
 
 
@@ -107,7 +112,13 @@ def test_a_client_is_kept_from_what_belongs_to_the_host(fleet):
     with tenant.client() as client:
         assert client.info("server")
         assert client.flushall()
-        for forbidden in ("CONFIG GET *", "ACL LIST", "DEBUG SLEEP 0", "SHUTDOWN", "REPLICAOF NO ONE"):
+        for forbidden in (
+            "CONFIG GET *",
+            "ACL LIST",
+            "DEBUG SLEEP 0",
+            "SHUTDOWN",
+            "REPLICAOF NO ONE",
+        ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*forbidden.split())
 

@@ -12,14 +12,23 @@ from tests.scenarios.waiting import eventually
 OWN_PASSWORD = "chosen-by-the-customer-0815"
 
 
-@pytest.fixture
-def rich(host, tmp_path):
+@pytest.fixture(scope="module")
+def rich(make_host, tmp_path_factory):
     """A host at log level debug after a life with everything that has to do with passwords."""
-    file = tmp_path / "password"
+    host = make_host()
+    try:
+        yield host, *live_a_rich_life(host, tmp_path_factory.mktemp("p"))
+    finally:
+        host.close()
+
+
+def live_a_rich_life(host, folder):
+    """Return the tenants, and every password that there ever was."""
+    file = folder / "password"
     file.write_text(f"{OWN_PASSWORD}\n")
     file.chmod(0o600)
     host.start("--log-level", "debug")
-    images = {"seven": REDIS_7, "eight": REDIS_8, "valkey": VALKEY_8}
+    images = {"seven": REDIS_7, "eight": REDIS_7, "valkey": VALKEY_8}
     tenants = [
         host.tenant(short).write({"engine": {"image": image}, "access": {"mode": "dual-mode"}})
         for short, image in images.items()
@@ -30,25 +39,26 @@ def rich(host, tmp_path):
     passwords = {each.password(user) for each in tenants for user in ("default", "cachepilot")}
 
     seven.edit({"auth": {"passwordFile": str(file)}}).settle()
-    eight.edit({"engine": {"image": REDIS_7}, "restartedAt": "2026-03-01T12:00:00Z"}).settle()
-    valkey.edit({"auth": {"passwordFile": str(tmp_path / "missing")}})
+    eight.edit({"engine": {"image": REDIS_8}, "restartedAt": "2026-03-01T12:00:00Z"}).settle()
+    valkey.edit({"auth": {"passwordFile": str(folder / "missing")}})
     valkey.stalled("PasswordFileUnusable")
     with eight.admin() as admin:
         admin.execute_command("ACL", "SETUSER", "default", ">set-by-hand")
     (eight.folder / "conf/1/users.acl").unlink()
-    with eight.client(password=OWN_PASSWORD) as stranger, pytest.raises(Exception, match="invalid"):
+    with (
+        eight.client(password=OWN_PASSWORD) as stranger,
+        pytest.raises(Exception, match="invalid"),
+    ):
         stranger.ping()
     host.put(host.tenants_d / "broken.yaml", f"kind: {OWN_PASSWORD[:3]}\n")
-    eventually(lambda: host.problems())
+    eventually(host.problems)
     seven.container().kill()
     seven.settle()
-    host.restart()
-    eight.settle()
-    # The daemon has to be running with its debugging log on while we look.
     host.stop()
     host.start("--log-level", "debug")
+    eight.settle()
     passwords |= {each.password(user) for each in tenants for user in ("default", "cachepilot")}
-    return host, tenants, passwords
+    return tenants, passwords
 
 
 def test_no_password_and_no_hash_of_one_is_to_be_seen_anywhere(rich):
