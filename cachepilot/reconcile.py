@@ -211,6 +211,7 @@ class _Errand:
             image=spec.image,
             bind=spec.bind,
             password_file=spec.password_file,
+            listeners=spec.listeners,
             directives=managed_directives(spec),
         )
         return collect(self.name, questions, self.world.readers, now=self.world.utc_now())

@@ -6,15 +6,16 @@ import errno
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cachepilot.adapters.atomic import explained
 from cachepilot.adapters.ledger import Ledger
-from cachepilot.adapters.listeners import list_listening
 from cachepilot.observe.snapshot import SeenAuthority, SeenHost
 
+KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LISTENING = b"0A"
 _LOOK_AGAIN_AFTER = 1.0
 # The last two: no such family on this machine, and a link-local address without its link.
 _FOREIGN = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
@@ -27,8 +28,8 @@ class HostFacts:
         ledger: Who holds what.
         quarantine: How long a released port or user id rests.
         utc_now: The time, for the quarantine.
-        monotonic: Seconds that never jump; the kernel is asked once a second at most.
-        listeners: Tells which ports have a listener.
+        monotonic: Seconds that never jump; the kernel's tables are read once a second at most.
+        tables: The kernel's tables of TCP sockets; one that is absent is a family it lacks.
     """
 
     def __init__(
@@ -38,13 +39,13 @@ class HostFacts:
         quarantine: timedelta,
         utc_now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        listeners: Callable[[], frozenset[int]] = list_listening,
+        tables: tuple[Path, ...] = KERNEL_TABLES,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
         self._utc_now = utc_now
         self._monotonic = monotonic
-        self._listeners = listeners
+        self._tables = tables
         self._lock = threading.Lock()
         self._listening: tuple[float, frozenset[int]] | None = None
 
@@ -52,8 +53,13 @@ class HostFacts:
         """Take another time of rest from now on."""
         self._quarantine = quarantine
 
-    def look(self, authority: SeenAuthority, *, bind: tuple[str, ...]) -> SeenHost:
-        """Return ledger, listening ports and which of *bind* are not addresses of this host.
+    def look(
+        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool
+    ) -> SeenHost:
+        """Return the ledger and which of *bind* are not addresses of this host.
+
+        The kernel's tables of all sockets are read only if *new_ports* have to be found: on a
+        machine with much memory that takes longer than all the rest of a visit.
 
         Raises:
             StalledError: The ledger cannot be read (reason ``LedgerUnreadable``).
@@ -66,7 +72,7 @@ class HostFacts:
             resting_ports=view.resting_ports,
             resting_uids=view.resting_uids,
             bridges=view.bridges,
-            listening_ports=self._list_listening(),
+            listening_ports=self._list_listening() if new_ports else frozenset(),
             foreign_addresses=tuple(address for address in bind if is_foreign(address)),
         )
 
@@ -74,7 +80,8 @@ class HostFacts:
         now = self._monotonic()
         with self._lock:
             if self._listening is None or now - self._listening[0] > _LOOK_AGAIN_AFTER:
-                self._listening = (now, self._listeners())
+                ports = frozenset(port for table in self._tables for port in _read_table(table))
+                self._listening = (now, ports)
             return self._listening[1]
 
 
@@ -92,3 +99,16 @@ def is_foreign(address: str) -> bool:
         with explained("bind to", Path(address)):
             raise
     return False
+
+
+def _read_table(table: Path) -> Iterator[int]:
+    """Yield the local port of every listening socket; whatever address it is bound to counts."""
+    with explained("read", table):
+        try:
+            rows = table.read_bytes().splitlines()[1:]
+        except FileNotFoundError:
+            return
+    for row in rows:
+        fields = row.split(None, 4)
+        if fields[3] == _LISTENING:
+            yield int(fields[1].rpartition(b":")[2], 16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cachepilot.observe.memory import Memory
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import (
     Liveness,
@@ -26,12 +27,14 @@ class Questions:
         image: The wanted image.
         bind: The wanted addresses.
         password_file: The author's password file, if any.
+        listeners: For each listener that the spec opens, the port it pins, or None.
         directives: The server's directives that we answer for.
     """
 
     image: str
     bind: tuple[str, ...]
     password_file: str | None
+    listeners: tuple[tuple[str, int | None], ...]
     directives: tuple[str, ...]
 
 
@@ -52,7 +55,9 @@ def collect(
         tenant_name=tenant_name,
         at=now,
         memory=memory,
-        host=readers.host.look(authority, bind=questions.bind),
+        host=readers.host.look(
+            authority, bind=questions.bind, new_ports=_needs_ports(memory, questions)
+        ),
         containers=containers,
         image_exists=None,
         files=files,
@@ -61,6 +66,18 @@ def collect(
     )
     container = snapshot.container(Role.SERVER)
     return _ask_server(snapshot, container, questions, readers)
+
+
+def _needs_ports(memory: Memory, questions: Questions) -> bool:
+    """Return whether a port has to be found that the tenant does not hold yet."""
+    held = memory.reservation
+    if held is None:
+        return True
+    ports = {"tls": held.tls_port, "plain": held.plain_port}
+    return any(
+        ports[listener] is None or pinned not in (None, ports[listener])
+        for listener, pinned in questions.listeners
+    )
 
 
 def _ask_server(

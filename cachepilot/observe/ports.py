@@ -86,8 +86,10 @@ class MemoryReader(Protocol):
 class HostReader(Protocol):
     """Answers what all tenants share, except the authority."""
 
-    def look(self, authority: SeenAuthority, *, bind: tuple[str, ...]) -> SeenHost:
-        """Return ledger, listening ports and which of *bind* are not addresses of this host."""
+    def look(
+        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool
+    ) -> SeenHost:
+        """Return ledger, which of *bind* are foreign, and listening ports if *new_ports*."""
 
 
 class ServerReader(Protocol):

@@ -51,6 +51,13 @@ class TenantSpec:
     restarted_at: str | None
 
     @property
+    def listeners(self) -> tuple[tuple[str, int | None], ...]:
+        """Each open listener with the port it pins, or None."""
+        tls = (("tls", self.tls_port),) if self.access.has_tls else ()
+        plain = (("plain", self.plain_port),) if self.access.has_plain else ()
+        return (*tls, *plain)
+
+    @property
     def serves(self) -> bool:
         """Whether a server should be running."""
         return self.state is State.RUNNING

@@ -76,7 +76,7 @@ class FakeMemory:
 class FakeHost:
     world: FakeWorld
 
-    def look(self, authority, *, bind):
+    def look(self, authority, *, bind, new_ports):
         held = {name: memory.reservation for name, memory in self.world.memories.items()}
         ports, uids, bridges = [], [], {}
         for name, kept in held.items():
@@ -88,7 +88,7 @@ class FakeHost:
             authority=authority,
             owned_ports=tuple(ports),
             owned_uids=tuple(uids),
-            listening_ports=frozenset(self.world.listening),
+            listening_ports=frozenset(self.world.listening if new_ports else ()),
             bridges=tuple(bridges.items()),
             foreign_addresses=tuple(address for address in bind if address in self.world.foreign),
         )

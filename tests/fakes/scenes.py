@@ -26,6 +26,7 @@ def look(world: FakeWorld, spec: TenantSpec) -> Snapshot:
         image=spec.image,
         bind=spec.bind,
         password_file=spec.password_file,
+        listeners=spec.listeners,
         directives=managed_directives(spec),
     )
     return collect(spec.name, questions, readers_of(world), now=world.tick())
