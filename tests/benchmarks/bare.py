@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 
+from tests.benchmarks.customer import Door
 from tests.benchmarks.ground import BARE_LABEL, FIRST_BARE_PORT, Ground
 
 Json = dict[str, Any]
@@ -40,6 +41,10 @@ class Bare:
 
     def port(self, number: int) -> int:
         return FIRST_BARE_PORT + number
+
+    def door(self, number: int) -> Door:
+        socket = self._folder / str(number) / "run/1/redis.sock"
+        return Door(self.port(number), self.password, socket)
 
     def prepare(self, number: int) -> None:
         """Copy the model's folders, so that only Docker's work is left to measure."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from tests.benchmarks.bare import Bare
-from tests.benchmarks.customer import Customer
+from tests.benchmarks.customer import Customer, Door
 from tests.benchmarks.ground import Ground, grounds
 from tests.benchmarks.measure import Goal, Row, Sample
 
@@ -32,7 +32,7 @@ def measure_edit_to_pong(engine: str, tenants: int) -> Iterator[Row]:
             began = time.perf_counter()
             bare.run_command(0)
             command.append(time.perf_counter() - began)
-            found = customer.waits(lambda: (bare.port(0), bare.password))
+            found = customer.waits(partial(bare.door, 0))
             command_pong.append(found - began)
             bare.remove(client, 0)
             bare.prepare(1)
@@ -72,7 +72,7 @@ def measure_fleet(engine: str, tenants: int) -> Iterator[Row]:
             took = time.perf_counter() - began
             # The condition turned True when the daemon had logged in over TLS itself.
             latest = max(_ready_since(ground, name) for name in names) - began_at
-            failed = sum(1 for name in names if not customer.asks(*_door(ground, name)))
+            failed = sum(1 for name in names if not customer.asks(_door(ground, name)))
             effects = ground.daemon.effects() if ground.daemon else 0
         yield Row(
             what=f"{number} files at once → all Ready",
@@ -105,7 +105,7 @@ def measure_repair(engine: str, tenants: int) -> Iterator[Row]:
             bare.prepare(0)
             began = time.perf_counter()
             bare.create_and_start(client, 0)
-            customer.waits(lambda: (bare.port(0), bare.password))
+            customer.waits(partial(bare.door, 0))
             floor.append(time.perf_counter() - began)
             bare.remove(client, 0)
     yield Row(
@@ -143,8 +143,9 @@ def _bare_fleet(ground: Ground, bare: Bare, number: int) -> float:
     return took
 
 
-def _door(ground: Ground, name: str) -> tuple[int, str]:
-    return ground.port(name), ground.password(name)
+def _door(ground: Ground, name: str) -> Door:
+    socket = ground.folder(name) / "run/1/redis.sock"
+    return Door(ground.port(name), ground.password(name), socket)
 
 
 def _ready_since(ground: Ground, name: str) -> float:
