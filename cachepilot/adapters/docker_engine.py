@@ -179,6 +179,7 @@ class DockerEngine:
         name = container_name(tenant_name, role)
         try:
             with engine_errors(f"cannot start container {name}"):
+                self._refuse_while_ending()
                 self._clients.get().start(name)
         except docker.errors.NotFound as error:
             _refuse_known_failure("start", name, words_of(error))
@@ -201,6 +202,7 @@ class DockerEngine:
         self._own(tenant_name, container_id)
         try:
             with engine_errors(f"cannot restart the container of {tenant_name}"):
+                self._refuse_while_ending()
                 self._clients.get().restart(container_id, timeout=int(timeout.total_seconds()))
         except UnavailableError as error:
             _refuse_known_failure("restart", f"of {tenant_name}", str(error))
@@ -310,6 +312,14 @@ class DockerEngine:
         found = self._inspect(container_id)
         if found is None or not self._is_ours(found, tenant_name):
             raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
+
+    def _refuse_while_ending(self) -> None:
+        """Raise UnavailableError if the engine accepts no new connection any more.
+
+        An engine that is stopping stops its containers and goes on serving old connections. A
+        server that is started in between is left half alive: the next engine cannot start it.
+        """
+        self._clients.separate().close()
 
     def _accept_existing(self, tenant_name: TenantName, name: str, digest: str) -> None:
         """Return if *name* is what a lost reply of ours created; refuse a stranger."""
