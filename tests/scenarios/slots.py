@@ -1,4 +1,4 @@
-"""A number that nobody else on this machine uses: what keeps parallel hosts on one engine apart."""
+"""A number nobody else on this machine uses: what keeps parallel hosts on one engine apart."""
 
 import fcntl
 import os

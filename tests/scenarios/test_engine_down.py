@@ -50,7 +50,7 @@ def test_an_engine_that_is_down_is_waited_for_each_time(engine, make_host):
             assert each.config("maxmemory") == str(20 * 2**20)
         # What needs no disk to survive is gone with its server; everything else is there.
         assert [each.get("kept") for each in tenants[1:]] == ["yes", "yes"]
-        assert host.facts()["docker"]["up"]
+        assert eventually(lambda: host.facts()["docker"]["up"])
     finally:
         host.close()
 
