@@ -597,6 +597,37 @@ def folders_changed():
 
 
 @scene
+def leftovers_of_an_earlier_mode():
+    """A later start would load what lies there."""
+
+    def meddle(world):
+        world.disk("acme").append_only = 3
+        world.disk("acme").dump = 3
+
+    return after(tenant(), tenant(), meddle=meddle)
+
+
+@scene
+def leftovers_that_the_server_still_writes():
+    spec = tenant()
+    seen = look(settled(spec), spec)
+    files = replace(seen.files, has_append_only=True)
+    return seeing(spec, files=files, server=with_directives(spec, appendonly="yes"))
+
+
+@scene
+def certificates_no_longer_served():
+    return seeing(tenant(), stale_certificates=True)
+
+
+@scene
+def certificates_no_longer_served_while_another_is_signed():
+    """The one that is still served must not be thrown away before the new one is."""
+    spec = tenant()
+    return seeing(spec, stale_certificates=True, certificate=None)
+
+
+@scene
 def restart_cut_short_behind_the_save():
     """Writes are held and a dump is expected, but the server was never stopped."""
     world = settled(tenant())
