@@ -112,7 +112,9 @@ class DockerEngine:
     # Verbs ------------------------------------------------------------------------------------
 
     def pull_image(self, image: str) -> None:
-        """Fetch *image*."""
+        """Fetch *image*; one that is there is left alone, for its registry may be out of reach."""
+        if self.has_image(image):
+            return
         name, tag = parse_repository_tag(image)
         try:
             with engine_errors(f"cannot pull image {image}"):

@@ -43,6 +43,7 @@ VALUES = {
     "names": ("a", "b"),
     "patience": timedelta(seconds=9),
     "path": "/passwords/acme",
+    "pause": timedelta(minutes=1),
     "reservation": RESERVATION,
     "resources": WORKLOAD.resources,
     "revision": 6,

@@ -108,6 +108,14 @@ def test_an_image_that_is_there_is_seen(bench, image):
     assert bench.readers.containers.has_image(image) is True
 
 
+@pytest.mark.parametrize("image", ENGINES.values())
+def test_an_image_that_is_there_is_not_fetched_again(bench, image):
+    """No registry has these; a host without a way out must still be able to replace containers."""
+    bench.writers.containers.ensure_image(image)
+
+    assert bench.readers.containers.has_image(image) is True
+
+
 def test_a_network_is_made_once(bench):
     for _ in range(2):
         bench.writers.containers.ensure_network(bridge=BRIDGE, subnet=bench.subnet)

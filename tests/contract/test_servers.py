@@ -28,7 +28,7 @@ from cachepilot.spec.resolve import resolve
 from tests.builders import document, rules
 from tests.contract.bench import ENGINES, eventually
 
-AT_ONCE = timedelta(seconds=5)
+AT_ONCE, LONG = timedelta(seconds=5), timedelta(minutes=1)
 EVERYTHING = {
     "active-expire-effort": 2,
     "client-output-buffer-limit": {"normal": {"hard": "32MiB", "soft": "8MiB", "seconds": 10}},
@@ -240,7 +240,7 @@ def test_a_stranger_is_found_and_deleted_and_deleting_again_is_fine(bench, made)
 def test_a_save_holds_writes_until_the_server_stops_and_the_dump_is_loaded(bench, made):
     bench.write(made, 7)
 
-    tell(bench, made, "save")
+    tell(bench, made, "save", pause=LONG)
 
     assert bench.has_dump(made)
     assert not bench.write(made, 8)
@@ -253,7 +253,7 @@ def test_a_save_holds_writes_until_the_server_stops_and_the_dump_is_loaded(bench
 
 
 def test_writes_go_on_when_they_are_resumed(bench, made):
-    tell(bench, made, "save")
+    tell(bench, made, "save", pause=LONG)
 
     for _ in range(2):
         tell(bench, made, "resume_writes")
@@ -262,12 +262,25 @@ def test_writes_go_on_when_they_are_resumed(bench, made):
     assert bench.read(made) == 9
 
 
-@pytest.mark.parametrize("verb", ["save", "save_in_background"])
-def test_a_save_that_fails_is_said_so_and_writes_go_on(bench, image, verb):
+@pytest.mark.docker
+def test_writes_go_on_by_themselves_when_nobody_ends_their_pause(real_bench):
+    """Whoever paused them may have died."""
+    made = real_bench.serve()
+
+    tell(real_bench, made, "save", pause=timedelta(milliseconds=1500))
+
+    assert not real_bench.write(made, 8)
+    assert eventually(lambda: real_bench.write(made, 9))
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"), [("save", {"pause": LONG}), ("save_in_background", {})]
+)
+def test_a_save_that_fails_is_said_so_and_writes_go_on(bench, image, verb, words):
     made = bench.serve(image=image, config=(("stop-writes-on-bgsave-error", "no"),))
     with bench.unwritable_data(made):
         with pytest.raises(StalledError) as refusal:
-            tell(bench, made, verb)
+            tell(bench, made, verb, **words)
         assert refusal.value.reason == "SaveFailed"
         assert not bench.has_dump(made)
         assert bench.write(made, 3)
