@@ -18,6 +18,7 @@ from cachepilot.observe.memory import Memory
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import Snapshot, Unknown
 from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
+from cachepilot.plan.persistence import plan_relief
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
 from cachepilot.spec.document import State, TenantName
@@ -190,6 +191,8 @@ class _Errand:
             plan = plan_tenant(spec, seen, self.terms.rules, seen.at)
             visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
             ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
+            if ended:
+                self._perform(plan_relief(spec, seen))
             if last_round or ended or not plan.actions:
                 break
             outcomes = self._carry_out(visit)

@@ -475,3 +475,15 @@ def test_the_look_that_counts_is_the_last_one(serving):
 
     assert result.seen_at == result.status.snapshot.at
     assert result.seen_at > before
+
+
+@pytest.mark.parametrize(
+    "error", [UnavailableError("it did not exit"), StalledError("no", reason="X")]
+)
+def test_clients_get_their_writes_back_when_a_server_could_not_be_stopped(serving, error):
+    serving.folder.write(restartedAt="2026-01-01T00:00:00Z")
+    serving.break_writer("containers", "restart", error)
+
+    serving.visit()
+
+    assert not serving.world.servers["acme"].writes_paused

@@ -62,6 +62,7 @@ class DockerEngine:
         self._folder_of = folder_of
         self._check_data = check_data
         self._network_lock = threading.Lock()
+        self._pull_lock = threading.Lock()
 
     # Questions --------------------------------------------------------------------------------
 
@@ -111,19 +112,33 @@ class DockerEngine:
 
     # Verbs ------------------------------------------------------------------------------------
 
-    def pull_image(self, image: str) -> None:
-        """Fetch *image*; one that is there is left alone, for its registry may be out of reach."""
+    def ensure_image(self, image: str) -> None:
+        """Fetch *image* unless the engine has it."""
         if self.has_image(image):
             return
         name, tag = parse_repository_tag(image)
+        if not self._pull_lock.acquire(blocking=False):
+            # One worker at most waits for a registry; the others stay free for repairs.
+            raise WaitingError(
+                f"cannot pull image {image} yet: another one is being fetched",
+                retry_after=timedelta(seconds=5),
+            )
         try:
             with engine_errors(f"cannot pull image {image}"):
-                self._clients.get().pull(name, tag=tag or "latest")
+                progress = self._clients.get().pull(
+                    name, tag=tag or "latest", stream=True, decode=True
+                )
+                # A failure behind the first byte is told in the stream only.
+                troubles = [line["error"] for line in progress if "error" in line]
         except docker.errors.NotFound as error:
             raise StalledError(
                 f"cannot pull image {image}: {words_of(error)}; correct spec.engine.image",
                 reason="ImageUnavailable",
             ) from error
+        finally:
+            self._pull_lock.release()
+        if troubles:
+            raise UnavailableError(f"cannot pull image {image}: {troubles[0]}")
 
     def ensure_network(self, *, bridge: str, subnet: str) -> None:
         """Make the shared bridge; one that is there is left alone."""
@@ -165,8 +180,10 @@ class DockerEngine:
             with engine_errors(f"cannot create container {name}"):
                 self._clients.get().create_container_from_config(body, name)  # type: ignore[no-untyped-call] # stub gap
         except docker.errors.NotFound as error:
+            words = words_of(error)
+            reason = "NetworkMissing" if "network" in words else "ImageUnavailable"
             raise StalledError(
-                f"cannot create container {name}: {words_of(error)}", reason="ImageUnavailable"
+                f"cannot create container {name}: {words}", reason=reason
             ) from error
         except UnavailableError as error:
             _refuse_known_failure("create", name, str(error))
@@ -294,8 +311,25 @@ class DockerEngine:
             not state.get("Running") or state.get("Restarting")
         )
         words = self._last_words(inspected) if ended_badly else ""
+        if not state.get("Running"):
+            self._drop_lost_networks(inspected)
         seen = seen_container(inspected, root=self._root, folder=self._folder(tenant_name))
         return replace(seen, last_words=words)
+
+    def _drop_lost_networks(self, inspected: Json) -> None:
+        """Take out of *inspected* what a resting container can no longer be attached to.
+
+        Docker remembers a network by id, so one that was removed and made again is another one,
+        and only a new container gets onto it.
+        """
+        attached: Json = inspected["NetworkSettings"].get("Networks") or {}
+        for name, endpoint in list(attached.items()):
+            wanted = endpoint.get("NetworkID") or name
+            try:
+                with engine_errors(f"cannot look for network {name}"):
+                    self._clients.get().inspect_network(wanted)
+            except docker.errors.NotFound:
+                del attached[name]
 
     def _last_words(self, inspected: Json) -> str:
         try:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.exceptions
@@ -20,8 +20,7 @@ from cachepilot.plan.actions import AclUser
 from cachepilot.spec.document import TenantName
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-# Longer than any save we expect; if the daemon dies, writes go on by themselves after this.
-_WRITE_PAUSE_MILLISECONDS = 60_000
+_LONGEST_SAVE = timedelta(minutes=30)
 # Redis 8 has further entries that begin with "db", such as db0_distrib_strings_sizes.
 _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
@@ -142,17 +141,27 @@ class RedisManagement:
             raise WaitingError(f"{tenant_name} is loading its data", retry_after=patience)
         raise UnavailableError(f"cannot reach the server of {tenant_name}: {_why(last)}")
 
-    def save(self, tenant_name: TenantName, *, instance: int) -> None:
-        """Pause writes and save; return only when the dump is complete on disk."""
+    def save(self, tenant_name: TenantName, *, instance: int, pause: timedelta) -> None:
+        """Pause writes for *pause* and save; return only when the dump is complete on disk."""
         self._finish_background_work(tenant_name, instance, "rdb_bgsave_in_progress")
         with self._order(tenant_name, instance, "save", reason="SaveFailed") as client:
-            client.client_pause(_WRITE_PAUSE_MILLISECONDS, all=False)
+            client.client_pause(int(pause.total_seconds() * 1000), all=False)
             try:
-                _execute(client, "SAVE")
+                self._save_slowly(client)
             except redis.exceptions.ResponseError:
                 with contextlib.suppress(redis.exceptions.RedisError):
                     client.client_unpause()
                 raise
+
+    def _save_slowly(self, client: redis.Redis) -> None:
+        """SAVE answers when it is done, which takes as long as the data is large."""
+        connection = cast("redis.Connection", client.connection)
+        connection.send_command("SAVE")  # type: ignore[no-untyped-call] # as in _execute
+        for _ in self._pauses(_LONGEST_SAVE):
+            if connection.can_read(timeout=0):
+                connection.read_response()
+                return
+        raise redis.exceptions.TimeoutError("it is still saving")
 
     def resume_writes(self, tenant_name: TenantName, *, instance: int) -> None:
         """End a pause of writes; fine when there is none."""

@@ -75,7 +75,7 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         ):
             _write(action, writers, now=now)
         case (
-            a.PullImage()
+            a.EnsureImage()
             | a.EnsureNetwork()
             | a.CreateContainer()
             | a.StartContainer()
@@ -158,8 +158,8 @@ def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
 def _contain(action: a.ContainerAction, writers: Writers) -> None:
     name, containers = action.tenant_name, writers.containers
     match action:
-        case a.PullImage(image=image):
-            containers.pull_image(image)
+        case a.EnsureImage(image=image):
+            containers.ensure_image(image)
         case a.EnsureNetwork(bridge=bridge, subnet=subnet):
             containers.ensure_network(bridge=bridge, subnet=subnet)
         case a.CreateContainer(workload=workload, instance=instance):
@@ -187,8 +187,8 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
     match action:
         case a.AwaitServer(patience=patience):
             server.wait(name, instance=instance, patience=patience)
-        case a.SaveDataset():
-            server.save(name, instance=instance)
+        case a.SaveDataset(pause=pause):
+            server.save(name, instance=instance, pause=pause)
         case a.ResumeWrites():
             server.resume_writes(name, instance=instance)
         case a.SaveInBackground():

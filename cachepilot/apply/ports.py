@@ -115,8 +115,8 @@ class FileWriter(Protocol):
 class ContainerWriter(Protocol):
     """Changes what is running."""
 
-    def pull_image(self, image: str) -> None:
-        """Fetch *image*.
+    def ensure_image(self, image: str) -> None:
+        """Fetch *image* unless the engine has it.
 
         Raises:
             StalledError: There is no such image (reason ``ImageUnavailable``).
@@ -179,8 +179,8 @@ class ServerWriter(Protocol):
             UnavailableError: It does not answer at all.
         """
 
-    def save(self, tenant_name: TenantName, *, instance: int) -> None:
-        """Pause writes and save; return only when the dump is complete on disk.
+    def save(self, tenant_name: TenantName, *, instance: int, pause: timedelta) -> None:
+        """Pause writes for *pause* and save; return only when the dump is complete on disk.
 
         Raises:
             StalledError: The server cannot save (reason ``SaveFailed``).

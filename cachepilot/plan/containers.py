@@ -17,27 +17,31 @@ from cachepilot.plan.actions import (
     Action,
     AwaitServer,
     BeginRestart,
+    Blocked,
     CreateContainer,
+    EnsureImage,
     EnsureNetwork,
     FinishRestart,
-    PullImage,
     RemoveContainer,
     RenameContainer,
     RestartContainer,
     StartContainer,
     StopContainer,
     UnpauseContainer,
+    UpdateResources,
     Workload,
 )
 from cachepilot.plan.drift import shape_drift
-from cachepilot.plan.persistence import plan_clean_start, plan_quiet
+from cachepilot.plan.live import resources_cause
+from cachepilot.plan.persistence import cannot_be_quiet, plan_clean_start, plan_quiet
 from cachepilot.plan.server_config import Directives, differences, needs_restart
-from cachepilot.plan.shape import stop_timeout, wanted_workload
+from cachepilot.plan.shape import stop_timeout, wanted_resources, wanted_workload
 from cachepilot.spec.document import State
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 
-PATIENCE = timedelta(seconds=30)
+# A server that loads for longer, or crashes, must not keep a worker from the other tenants.
+PATIENCE = timedelta(seconds=5)
 _ALIVE = (Liveness.RUNNING, Liveness.PAUSED, Liveness.RESTARTING)
 
 
@@ -62,6 +66,8 @@ def plan_server(
         yield from plan_clean_start(spec, seen)
         yield from _plan_birth(spec, seen, workload, cause)
         yield from plan_wish(spec, seen)
+    elif container.liveness is Liveness.PAUSED:
+        yield _thaw(spec, container)
     elif replace_cause := _replace_cause(container, workload):
         yield from _plan_prerequisites(spec, seen, reservation, rules)
         yield from _plan_end(spec, seen, container, replace_cause)
@@ -87,10 +93,30 @@ def plan_rest(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
     if container is None:
         return
     cause = f"state is {spec.state}"
-    if spec.state is State.DELETED:
+    if container.liveness is Liveness.PAUSED:
+        yield _thaw(spec, container)
+    elif spec.state is State.DELETED:
         yield from _plan_end(spec, seen, container, cause)
     elif container.liveness in _ALIVE:
         yield from _plan_stop(spec, seen, container, cause)
+
+
+def must_not_stop(
+    spec: TenantSpec, seen: Snapshot, reservation: Reservation | None
+) -> Blocked | None:
+    """Return why a planned stop has to wait, if one is wanted and would lose data."""
+    container, why = seen.container(Role.SERVER), cannot_be_quiet(spec, seen)
+    if container is None or not why:
+        return None
+    wish = spec.restarted_at
+    wanted = not spec.serves or (wish is not None and wish != seen.memory.restarted_at)
+    if reservation is not None and not wanted:
+        workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
+        wanted = _replace_cause(container, workload) is not None
+    if not wanted:
+        return None
+    message = f"cannot stop the server of {spec.name}: {why}"
+    return Blocked(reason="CannotStopSafely", message=message)
 
 
 def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
@@ -113,16 +139,17 @@ def _replace_cause(container: SeenContainer, workload: Workload) -> str | None:
 def _plan_prerequisites(
     spec: TenantSpec, seen: Snapshot, reservation: Reservation, rules: Rules
 ) -> Iterator[Action]:
-    if seen.image_exists is False:
-        cause = "the engine does not have it"
-        yield PullImage(tenant_name=spec.name, cause=cause, image=spec.image)
+    if not seen.image_exists:
+        cause = "the container needs it"
+        yield EnsureImage(tenant_name=spec.name, cause=cause, image=spec.image)
     workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
-    yield EnsureNetwork(
-        tenant_name=spec.name,
-        cause="the container needs it",
-        bridge=workload.shape.bridge,
-        subnet=rules.network.subnets[reservation.bridge],
-    )
+    if reservation.bridge < len(rules.network.subnets):
+        yield EnsureNetwork(
+            tenant_name=spec.name,
+            cause="the container needs it",
+            bridge=workload.shape.bridge,
+            subnet=rules.network.subnets[reservation.bridge],
+        )
 
 
 def _plan_birth(
@@ -184,19 +211,15 @@ def _plan_liveness(
                 if container.liveness is Liveness.CREATED
                 else f"found stopped with exit code {container.exit_code}"
             )
+            yield from _plan_room(spec, container)
             yield from plan_clean_start(spec, seen)
             yield from _plan_start(spec, seen.memory.instance, cause)
             yield from plan_wish(spec, seen)
-        case Liveness.PAUSED:
-            yield UnpauseContainer(
-                tenant_name=spec.name,
-                cause="somebody froze it",
-                container_id=container.container_id,
-            )
         case Liveness.RESTARTING:
+            yield from _plan_room(spec, container)
             yield from plan_clean_start(spec, seen)
             yield from _plan_restart(spec, seen, container, "it crashes again and again")
-        case Liveness.RUNNING | Liveness.DEAD:
+        case Liveness.RUNNING | Liveness.DEAD | Liveness.PAUSED:
             yield from _plan_wished_restart(spec, seen, container, directives)
 
 
@@ -219,7 +242,7 @@ def _plan_wished_restart(
         yield from _plan_restart(spec, seen, container, cause)
         yield FinishRestart(tenant_name=spec.name, cause="it restarted", wish=wish)
         return
-    if isinstance(seen.server, SeenServer):
+    if isinstance(seen.server, SeenServer) and not seen.server.loading:
         stuck = [
             name for name, _, _ in differences(directives, seen.server) if needs_restart(name)
         ]
@@ -227,6 +250,27 @@ def _plan_wished_restart(
             cause = f"only a restart changes {', '.join(stuck)}"
             yield from plan_quiet(spec, seen, cause)
             yield from _plan_restart(spec, seen, container, cause)
+
+
+def _thaw(spec: TenantSpec, container: SeenContainer) -> Action:
+    """Return what makes a frozen server answer; only then is it known what else to do."""
+    return UnpauseContainer(
+        tenant_name=spec.name,
+        cause="somebody froze it",
+        container_id=container.container_id,
+    )
+
+
+def _plan_room(spec: TenantSpec, container: SeenContainer) -> Iterator[Action]:
+    """Yield the wanted limits for a server that is down, maybe because of too tight ones."""
+    wanted = wanted_resources(spec)
+    if container.resources != wanted:
+        yield UpdateResources(
+            tenant_name=spec.name,
+            cause=resources_cause(container.resources, wanted),
+            container_id=container.container_id,
+            resources=wanted,
+        )
 
 
 def _plan_restart(

@@ -35,6 +35,7 @@ def choose_reservation(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Reserv
         held.tls_port if held else None,
         rules.ports.tls,
         needed=spec.access.has_tls,
+        avoid=spec.plain_port or (held.plain_port if held else None),
     )
     if isinstance(tls, Blocked):
         return tls
@@ -45,6 +46,7 @@ def choose_reservation(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Reserv
         held.plain_port if held else None,
         rules.ports.plain,
         needed=spec.access.has_plain,
+        avoid=tls,
     )
     if isinstance(plain, Blocked):
         return plain
@@ -110,6 +112,11 @@ def plan_certificate(
         )
 
 
+def can_wait(leaf: SeenCertificate | None, now: datetime) -> bool:
+    """Return whether *leaf* still serves for the moment, so that a new one is not urgent."""
+    return leaf is not None and not leaf.problem and leaf.not_before <= now < leaf.not_after
+
+
 def plan_pruning(spec: TenantSpec, *, stale: bool, keep: int) -> Iterator[Action]:
     """Yield the removal of leaves that nothing serves any more."""
     if stale and keep:
@@ -151,32 +158,37 @@ def _choose_port(
     among: Range,
     *,
     needed: bool,
+    avoid: int | None,
 ) -> int | Blocked | None:
-    """Return the port to hold; a port once held is kept even while its listener is closed."""
+    """Return the port to hold; a port once held is kept even while its listener is closed.
+
+    The tenant's other listener may take it over: *avoid* is what that one has or pins.
+    """
+    held = None if held == avoid else held
     if not needed:
         return held
     owners = dict(seen.host.owned_ports)
     if pinned is None:
         # A port pinned earlier is kept: clients know it.
-        return held or _free_port(spec, seen, among, owners)
+        return held or _free_port(spec, seen, among, owners, avoid)
     if pinned == held:
         return held
     owner = owners.get(pinned, spec.name)
     if owner != spec.name:
         message = f"port {pinned} belongs to tenant {owner}; pin another one or move that tenant"
         return Blocked(reason="PortConflict", message=message)
-    if pinned in seen.host.listening_ports:
+    if pinned in seen.host.listening_ports and pinned not in owners:
         message = f"port {pinned} is in use by another program; stop it or pin another port"
         return Blocked(reason="PortInUse", message=message)
     return pinned
 
 
 def _free_port(
-    spec: TenantSpec, seen: Snapshot, among: Range, owners: dict[int, str]
+    spec: TenantSpec, seen: Snapshot, among: Range, owners: dict[int, str], avoid: int | None
 ) -> int | Blocked:
-    mine = [port for port, owner in owners.items() if owner == spec.name and port in among]
-    if mine:  # reserved by a visit that was cut short
-        return min(mine)
+    mine = {port for port, owner in owners.items() if owner == spec.name and port in among}
+    if mine - {avoid}:  # reserved by a visit that was cut short
+        return min(mine - {avoid})
     taken = owners.keys() | seen.host.resting_ports | seen.host.listening_ports
     port = _first_free(spec.name, among, taken)
     if port is None:

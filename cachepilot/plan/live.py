@@ -87,7 +87,8 @@ def plan_shrinking(
             cpu_quota=wanted.cpu_quota,
             restart=wanted.restart,
         )
-        if server.used_memory <= spec.memory_max:
+        if server.directive("maxmemory") != str(spec.memory_max):
+            # Once, together with the new maxmemory; from then on pages come back by themselves.
             cause = "freed pages keep the container's limit up"
             yield PurgeMemory(tenant_name=spec.name, cause=cause, instance=seen.memory.instance)
     if wanted != present:
@@ -109,10 +110,7 @@ def shrink_fits(spec: TenantSpec, server: SeenServer, rules: Rules) -> bool:
 def plan_directives(
     spec: TenantSpec, seen: Snapshot, server: SeenServer, directives: Directives
 ) -> Iterator[Action]:
-    """Yield CONFIG SET for whatever the running server means differently.
-
-    What some builds refuse goes last and alone, so that a refusal holds nothing else up.
-    """
+    """Yield CONFIG SET for whatever the running server means differently."""
     found = [entry for entry in differences(directives, server) if not needs_restart(entry[0])]
     served = {seen_at.fingerprint for seen_at in seen.endpoints if seen_at.fingerprint}
     ordinary = {name: value for name, value, _ in found if name not in LIVE_ONLY}
@@ -133,7 +131,13 @@ def plan_directives(
         # Until the rewrite is complete, a crash would bring back the file as it was before.
         cause = "somebody had switched the append-only file off"
         yield AwaitRewrite(tenant_name=spec.name, cause=cause, instance=seen.memory.instance)
-    for name, value, before in found:
+
+
+def plan_live_only(
+    spec: TenantSpec, seen: Snapshot, server: SeenServer, directives: Directives
+) -> Iterator[Action]:
+    """Yield, one by one, what some builds refuse and what therefore stands in no file."""
+    for name, value, before in differences(directives, server):
         if name in LIVE_ONLY:
             yield SetDirectives(
                 tenant_name=spec.name,

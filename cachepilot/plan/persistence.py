@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cachepilot.observe.snapshot import SeenServer, Snapshot
+from cachepilot.observe.snapshot import Liveness, Role, SeenServer, Snapshot, Unreachable
 from cachepilot.plan.actions import (
     Action,
     AwaitRewrite,
@@ -25,6 +25,7 @@ from cachepilot.plan.actions import (
     WriteConfiguration,
 )
 from cachepilot.plan.server_config import fingerprint, render, wanted_directives
+from cachepilot.plan.shape import stop_timeout
 from cachepilot.spec.document import PersistenceMode, TenantName
 from cachepilot.spec.tenant import TenantSpec
 
@@ -121,12 +122,54 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
     server, instance = seen.server, seen.memory.instance
     if not isinstance(server, SeenServer) or server.loading:
         return
-    if mode_in_force(spec, seen) is RDB:
+    mode = mode_in_force(spec, seen)
+    if mode is AOF and server.directive("appendonly") != "yes":
+        # Somebody switched it off: the file lacks every write since.
+        yield _set(spec.name, cause, instance, appendonly="yes")
+        yield AwaitRewrite(tenant_name=spec.name, cause=cause, instance=instance)
+    if mode is RDB:
+        wanted = wanted_directives(spec, certificate=0, persistence=RDB)["save"]
+        if server.directive("save") != wanted:
+            # Without save points a server does not save when it is stopped.
+            yield _set(spec.name, cause, instance, save=wanted)
         yield SaveInBackground(tenant_name=spec.name, cause=cause, instance=instance)
-    if mode_in_force(spec, seen) is NONE:
+    if mode is NONE:
         yield from plan_clean_start(spec, seen)
         yield ExpectDump(tenant_name=spec.name, cause=cause, expected=True)
-        yield SaveDataset(tenant_name=spec.name, cause=cause, instance=instance)
+        yield SaveDataset(
+            tenant_name=spec.name,
+            cause=cause,
+            instance=instance,
+            # Twice what a save may take: writes must not come back between save and stop.
+            pause=2 * stop_timeout(server.used_memory),
+        )
+
+
+def plan_relief(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
+    """Return what gives clients their writes back after a visit that could not stop a server."""
+    running = isinstance(seen.server, SeenServer) and not seen.server.loading
+    if not (running and seen.memory.load_once):
+        return ()
+    cause = "it could not be stopped"
+    return (ResumeWrites(tenant_name=spec.name, cause=cause, instance=seen.memory.instance),)
+
+
+def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:
+    """Return why a running server must not be stopped on purpose now, or empty.
+
+    What cannot be asked cannot be made to save, and what loads has nothing worth saving yet.
+    """
+    container = seen.container(Role.SERVER)
+    if container is None or container.liveness is not Liveness.RUNNING:
+        return ""
+    if seen.memory.data_ready and not seen.files.data_marker:
+        return "its data folder is gone, so the server holds the last copy"
+    if isinstance(seen.server, SeenServer):
+        return "it is loading its data" if seen.server.loading else ""
+    if mode_in_force(spec, seen) is AOF:
+        return ""
+    why = seen.server.why if isinstance(seen.server, Unreachable) else "nobody asked it"
+    return f"its data cannot be saved first: {why}"
 
 
 def configuration_is(seen: Snapshot, text: str) -> bool:

@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
-from cachepilot.observe.memory import Memory, Reservation, SeenCredential
-from cachepilot.observe.snapshot import Role, SeenServer, Snapshot, Unknown
-from cachepilot.plan.actions import (
-    Action,
-    AdoptPassword,
-    Blocked,
-    GenerateCredential,
-    IssueCertificate,
-    Plan,
-    PrepareFolders,
-    Reserve,
-    WriteConfiguration,
-    WriteUsers,
-)
-from cachepilot.plan.containers import plan_rest, plan_server, plan_wish
+from cachepilot.observe.memory import Memory, Reservation
+from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
+from cachepilot.plan.actions import Action, Blocked, Plan, Reserve, WriteConfiguration
+from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
+from cachepilot.plan.containers import must_not_stop, plan_rest, plan_server, plan_wish
+from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.identity import (
-    authority_blocked,
+    can_wait,
     choose_reservation,
-    password_blocked,
     plan_certificate,
     plan_credentials,
     plan_pruning,
 )
 from cachepilot.plan.live import (
-    memory_blocked,
     plan_directives,
     plan_growth,
+    plan_live_only,
     plan_shrinking,
     plan_users,
 )
 from cachepilot.plan.persistence import (
-    configuration_is,
     mode_in_force,
     plan_first_mode,
     plan_leftovers,
     plan_mode_change,
 )
-from cachepilot.plan.server_config import Directives, render, wanted_directives
-from cachepilot.plan.shape import engine_of
-from cachepilot.plan.users import CUSTOMER, render_users, wanted_users
+from cachepilot.plan.server_config import Directives, wanted_directives
+from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.rules import DriftMode, Rules
 from cachepilot.spec.tenant import TenantSpec
 
@@ -62,15 +49,19 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
         return Plan()
     if isinstance(seen.containers, Unknown):
         return Plan(blocked=Blocked(reason="EngineUnavailable", message=seen.containers.why))
+    if lost := record_missing(seen):
+        return Plan(blocked=lost)
     if not spec.serves:
+        if unsafe := must_not_stop(spec, seen, None):
+            return Plan(blocked=unsafe)
         return Plan((*plan_rest(spec, seen), *plan_wish(spec, seen)))
     return _plan_serving(spec, seen, rules, now)
 
 
 def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -> Plan:
     """Return what makes a tenant serve: identity, then files, then server, then live changes."""
-    blocked = _list_blocks(spec, seen)
-    spec = _feasible(spec, seen)
+    blocked = list_blocks(spec, seen)
+    spec = feasible(spec, seen)
     chosen = choose_reservation(spec, seen, rules)
     reservation = seen.memory.reservation if isinstance(chosen, Blocked) else chosen
     if isinstance(chosen, Blocked):
@@ -79,121 +70,73 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
         return Plan((), blocked[0])
 
     first = blocked[0] if blocked else None
-    identity = tuple(_plan_identity(spec, seen, reservation, now))
-    memory = _project(seen.memory, reservation, identity)
+    identity = tuple(_plan_identity(spec, seen, reservation))
+    renewal = tuple(plan_certificate(spec, seen, reservation, now))
+    if can_wait(seen.certificate, now) and _plan_down(spec, seen, reservation, rules, identity):
+        renewal = ()  # a server that is down comes first, even if nothing can be signed today
+    identity += renewal
+    memory = project(seen.memory, reservation, identity)
     if memory.credential(CUSTOMER) is None or (spec.access.has_tls and not memory.certificate):
         return Plan(identity, first)  # nothing may start without them; *first* says why
-    files = tuple(_plan_files(spec, seen, memory, reservation))
-    if seen.memory.data_ready and not seen.files.data_marker:
-        return Plan((*identity, *files), first or _data_missing(spec, seen))
 
     directives = _directives(spec, seen, memory)
-    server = tuple(plan_server(spec, seen, reservation, rules, directives))
+    files = tuple(plan_files(spec, seen, memory, reservation, directives))
+    if unsafe := must_not_stop(spec, seen, reservation):
+        first = first or unsafe
+    server = () if unsafe else tuple(plan_server(spec, seen, reservation, rules, directives))
+    if seen.memory.data_ready and not seen.files.data_marker:
+        # Only what neither starts nor stops a server is safe while its data is missing.
+        first, server = first or data_missing(spec, seen), ()
+        return Plan((*identity, *files), first)
     if not server and isinstance(seen.server, SeenServer) and not seen.server.loading:
         settled = not (identity or files)
-        server = tuple(
+        live = tuple(
             _plan_live(spec, seen, memory, rules, directives, seen.server, settled=settled)
         )
+        return Plan((*identity, *_in_order(files, live, rules)), first)
     return Plan((*identity, *files, *server), first)
 
 
-def _list_blocks(spec: TenantSpec, seen: Snapshot) -> tuple[Blocked, ...]:
-    """Return everything that a person must mend, the most important first."""
-    found = (
-        _foreign_address(seen),
-        authority_blocked(spec, seen),
-        password_blocked(spec, seen),
-        memory_blocked(spec, seen),
-        _wrong_engine(spec, seen),
-    )
-    return tuple(blocked for blocked in found if blocked)
+def _plan_down(
+    spec: TenantSpec,
+    seen: Snapshot,
+    reservation: Reservation,
+    rules: Rules,
+    identity: tuple[Action, ...],
+) -> bool:
+    """Return whether the server has to be started or replaced, with the leaf it has."""
+    memory = project(seen.memory, reservation, identity)
+    directives = _directives(spec, seen, memory)
+    return any(plan_server(spec, seen, reservation, rules, directives))
 
 
-def _feasible(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
-    """Return *spec* with what cannot be had replaced by what is there already."""
-    container = seen.container(Role.SERVER)
-    if seen.host.foreign_addresses:
-        local = tuple(at for at in spec.bind if at not in seen.host.foreign_addresses)
-        if not local and container:
-            local = tuple(sorted({listener.address for listener in container.shape.published}))
-        spec = replace(spec, bind=local)
-    if container and isinstance(seen.server, SeenServer) and memory_blocked(spec, seen):
-        spec = replace(
-            spec,
-            memory_max=int(seen.server.directive("maxmemory") or spec.memory_max),
-            memory_limit=container.resources.memory,
-        )
-    return spec
+def _in_order(
+    files: tuple[Action, ...], live: tuple[Action, ...], rules: Rules
+) -> tuple[Action, ...]:
+    """Return files first and live changes behind them, so that a start in between fits the file.
+
+    Where drift is only observed, redis.conf goes last: a visit that is cut short would otherwise
+    leave a new file beside an old server, which looks just as if somebody had changed the server.
+    """
+    if rules.drift is not DriftMode.OBSERVE:
+        return (*files, *live)
+    late = tuple(action for action in files if isinstance(action, WriteConfiguration))
+    early = tuple(action for action in files if not isinstance(action, WriteConfiguration))
+    return (*early, *live, *late)
 
 
-def _plan_identity(
-    spec: TenantSpec, seen: Snapshot, reservation: Reservation, now: datetime
-) -> Iterator[Action]:
+def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:
     if reservation != seen.memory.reservation:
         cause = "nothing is reserved yet" if not seen.memory.reservation else "the spec changed"
         yield Reserve(tenant_name=spec.name, cause=cause, reservation=reservation)
     yield from plan_first_mode(spec, seen)
     yield from plan_credentials(spec, seen)
-    yield from plan_certificate(spec, seen, reservation, now)
-
-
-def _project(memory: Memory, reservation: Reservation, identity: tuple[Action, ...]) -> Memory:
-    """Return *memory* as it will be once *identity* is done, so that one plan can go on."""
-    for action in identity:
-        match action:
-            case GenerateCredential(user=user) | AdoptPassword(user=user):
-                before = memory.credential(user)
-                credential = SeenCredential(
-                    user=user,
-                    revision=before.revision + 1 if before else 1,
-                    from_file=isinstance(action, AdoptPassword),
-                )
-                others = (kept for kept in memory.credentials if kept.user != user)
-                memory = replace(memory, credentials=(*others, credential))
-            case IssueCertificate(revision=revision):
-                memory = replace(memory, certificate=revision)
-            case _:
-                pass
-    return replace(memory, reservation=reservation)
 
 
 def _directives(spec: TenantSpec, seen: Snapshot, memory: Memory) -> Directives:
     return wanted_directives(
         spec, certificate=memory.certificate, persistence=mode_in_force(spec, seen)
     )
-
-
-def _plan_files(
-    spec: TenantSpec, seen: Snapshot, memory: Memory, reservation: Reservation
-) -> Iterator[Action]:
-    lost = memory.data_ready and not seen.files.data_marker
-    if not (seen.files.folders_ready or lost):
-        cause = "no folders yet" if not memory.data_ready else "folders are missing or changed"
-        yield PrepareFolders(
-            tenant_name=spec.name,
-            cause=cause,
-            instance=memory.instance,
-            uid=reservation.uid,
-            with_data=True,
-        )
-    text = render(_directives(spec, seen, memory))
-    if not configuration_is(seen, text):
-        yield WriteConfiguration(
-            tenant_name=spec.name,
-            cause=_file_cause("redis.conf", seen.files.configuration),
-            instance=memory.instance,
-            uid=reservation.uid,
-            text=text,
-        )
-    users = wanted_users(spec, memory)
-    if seen.files.users != render_users(users):
-        yield WriteUsers(
-            tenant_name=spec.name,
-            cause=_file_cause("users.acl", seen.files.users),
-            instance=memory.instance,
-            uid=reservation.uid,
-            users=users,
-        )
 
 
 def _plan_live(
@@ -206,44 +149,20 @@ def _plan_live(
     *,
     settled: bool,
 ) -> Iterator[Action]:
-    """Yield live changes; if *settled*, a difference can only come from somebody's hand."""
+    """Yield live changes; if *settled*, a difference can only come from somebody's hand.
+
+    What a later start would load by mistake goes first and what a build may refuse goes last, so
+    that a refusal holds nothing else up.
+    """
     uid = memory.reservation.uid if memory.reservation else 0
+    by_hand = settled and rules.drift is DriftMode.OBSERVE
+    yield from plan_leftovers(spec, seen, server)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
     yield from plan_mode_change(spec, seen, server, uid=uid, certificate=memory.certificate)
-    if not (settled and rules.drift is DriftMode.OBSERVE):
+    if not by_hand:
         yield from plan_directives(spec, seen, server, directives)
     yield from plan_shrinking(spec, seen, server, rules)
-    yield from plan_leftovers(spec, seen, server)
     stale = bool(seen.stale_certificates) and memory.certificate == seen.memory.certificate
     yield from plan_pruning(spec, stale=stale, keep=memory.certificate)
-
-
-def _foreign_address(seen: Snapshot) -> Blocked | None:
-    if not seen.host.foreign_addresses:
-        return None
-    addresses = ", ".join(seen.host.foreign_addresses)
-    message = f"{addresses} is not an address of this host; correct spec.access.bind"
-    return Blocked(reason="AddressNotLocal", message=message)
-
-
-def _wrong_engine(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
-    container = seen.container(Role.SERVER)
-    if (
-        container is None
-        or container.shape.image != spec.image
-        or not isinstance(seen.server, SeenServer)
-        or seen.server.engine is engine_of(spec.image)
-    ):
-        return None
-    message = f"image {spec.image} runs {seen.server.engine}, its name says otherwise"
-    return Blocked(reason="EngineMismatch", message=message)
-
-
-def _data_missing(spec: TenantSpec, seen: Snapshot) -> Blocked:
-    message = seen.files.data_problem or f"the data folder of {spec.name} is gone; put it back"
-    return Blocked(reason="DataMissing", message=message)
-
-
-def _file_cause(name: str, seen: str | None) -> str:
-    return f"{name} is missing" if seen is None else f"{name} says something else"
+    yield from plan_live_only(spec, seen, server, directives)

@@ -42,6 +42,10 @@ class FakeContainers:
         if not self.world.engine_up:
             return Unknown("cannot reach Docker")
         found = self.world.containers.get(tenant_name)
+        if found and found.liveness is not Liveness.RUNNING:
+            # A resting container cannot be attached to a network that was removed.
+            attached = found.shape.bridge if found.shape.bridge in self.world.networks else ""
+            found = replace(found, shape=replace(found.shape, bridge=attached))
         return (found,) if found else ()
 
     def glance(self):
@@ -69,7 +73,7 @@ class FakeContainerWriter:
 
     world: FakeWorld
 
-    def pull_image(self, image):
+    def ensure_image(self, image):
         self._effect()
         if image not in self.world.images:
             reason = "ImageUnavailable"

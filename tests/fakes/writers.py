@@ -157,7 +157,7 @@ class FakeServerWriter(_Writer):
         self._effect()
         self._server(tenant_name)
 
-    def save(self, tenant_name, *, instance):
+    def save(self, tenant_name, *, instance, pause):
         self._effect()
         server = self._server(tenant_name)
         self._dump(tenant_name, server)

@@ -11,8 +11,8 @@ from cachepilot.plan.actions.base import BaseAction, Disruption, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PullImage(BaseAction):
-    """Fetch an image that the engine does not have."""
+class EnsureImage(BaseAction):
+    """Fetch an image unless the engine has it, before anything is stopped for it."""
 
     image: str
 
@@ -105,7 +105,7 @@ class UpdateResources(BaseAction):
 
 
 ContainerAction = (
-    PullImage
+    EnsureImage
     | EnsureNetwork
     | CreateContainer
     | StartContainer

@@ -19,9 +19,14 @@ class AwaitServer(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveDataset(BaseAction):
-    """Pause writes and save everything to disk, proven, before a memory-only server stops."""
+    """Pause writes and save everything to disk, proven, before a memory-only server stops.
+
+    Attributes:
+        pause: How long writes stay paused if nobody resumes them.
+    """
 
     instance: int
+    pause: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

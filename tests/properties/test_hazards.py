@@ -1,0 +1,292 @@
+"""Situations that once lost data, stopped a healthy server or never came to rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from cachepilot.apply.executor import perform
+from cachepilot.apply.outcome import Done
+from cachepilot.errors import StalledError, UnavailableError
+from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.plan.planner import plan_tenant
+from cachepilot.spec.document import AccessMode, PersistenceMode, State
+from cachepilot.spec.rules import DriftMode, Rules
+from tests.builders import tenant
+from tests.fakes import readers
+from tests.fakes.scenes import look, plan, settle, settled
+from tests.fakes.world import EMPTY, FakeWorld
+from tests.fakes.writers import writers_of
+
+NONE, RDB, AOF = PersistenceMode.NONE, PersistenceMode.RDB, PersistenceMode.AOF
+OBSERVE = Rules(drift=DriftMode.OBSERVE)
+WISH = "2026-01-01T00:00:00Z"
+MIB = 2**20
+
+
+def visit(world, spec, *, rules=None, writers=None):
+    """Visit as the daemon does, and stop at the first action that is not done."""
+    done = []
+    for _ in range(3):
+        for action in plan(world, spec, rules=rules or Rules()).actions:
+            done.append(perform(action, writers or writers_of(world), now=world.tick()))
+            if not isinstance(done[-1], Done):
+                return done
+    return done
+
+
+def names(actions):
+    return [type(action).__name__ for action in actions]
+
+
+@pytest.mark.parametrize("mode", [NONE, RDB, AOF])
+def test_a_loading_server_is_left_alone(mode):
+    """It answers nothing about its directives yet, which is not the same as wrong ones."""
+    spec = tenant(persistence=mode)
+    world = settled(spec)
+    seen = look(world, spec)
+    loading = replace(seen.server, loading=True, directives=(), users=())
+
+    found = plan_tenant(spec, replace(seen, server=loading), Rules(), seen.at)
+
+    assert found.actions == ()
+
+
+def crowded(world):
+    world.servers["acme"].crowded = True
+    world.kept.clear()
+
+
+def without_socket(world):
+    world.servers["acme"].socket = False
+    world.kept.clear()
+
+
+def frozen(world):
+    world.freeze("acme")
+
+
+@pytest.mark.parametrize("meddle", [crowded, without_socket, frozen])
+@pytest.mark.parametrize("change", [{"tls_port": 7400}, {"restarted_at": WISH}])
+def test_a_planned_stop_never_loses_what_cannot_be_saved(meddle, change):
+    world = settled(tenant())
+    world.write("acme", 5)
+    meddle(world)
+
+    for _ in range(3):
+        visit(world, tenant(**change))
+
+    server = world.servers.get("acme")
+    assert server is not None
+    assert server.data == 5
+
+
+def test_a_refused_directive_does_not_keep_a_dump_that_a_crash_would_revive():
+    base = tenant()
+    spec = replace(base, config=(*base.config, ("activedefrag", "yes")))
+    world = FakeWorld()
+    visit(world, spec)
+    world.write("acme", 1)
+    spec = replace(spec, restarted_at=WISH)
+    for _ in range(3):
+        visit(world, spec)
+    world.write("acme", 2)
+
+    world.kill("acme")
+    for _ in range(3):
+        visit(world, spec)
+
+    assert world.servers["acme"].data == EMPTY
+
+
+def test_a_limit_that_cannot_shrink_yet_gives_a_plan_that_ends(monkeypatch):
+    world = settled(tenant(memory_max=256 * MIB, memory_limit=512 * MIB))
+    ask = readers.FakeServers.ask
+    monkeypatch.setattr(
+        readers.FakeServers,
+        "ask",
+        lambda *given, **more: replace(ask(*given, **more), resident_memory=300 * MIB),
+    )
+    after = tenant(memory_max=64 * MIB, memory_limit=128 * MIB)
+    visit(world, after)
+    before = world.effects
+
+    visit(world, after)
+
+    assert world.effects == before
+
+
+def test_in_observe_mode_a_cut_visit_is_finished_by_the_next():
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(memory_max=64 * MIB)
+    first = plan(world, after, rules=OBSERVE).actions[0]
+    perform(first, writers_of(world), now=world.tick())
+
+    visit(world, after, rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory"] == str(64 * MIB)
+    assert plan(world, after, rules=OBSERVE).actions == ()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_in_observe_mode_a_new_certificate_is_served_after_a_cut(cut):
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(names=("127.0.0.1", "cache.example.net", "localhost"))
+    for action in plan(world, after, rules=OBSERVE).actions[:cut]:
+        perform(action, writers_of(world), now=world.tick())
+
+    visit(world, after, rules=OBSERVE)
+
+    leaf = world.leaves["acme"][world.memory("acme").certificate]
+    assert leaf.names == after.names
+    assert world.served["acme"] == leaf.fingerprint
+
+
+@pytest.mark.parametrize("how", ["crash_loop", "kill"])
+def test_more_memory_reaches_a_server_that_cannot_come_up_without(how):
+    spec = tenant(memory_limit=128 * MIB, persistence=AOF)
+    world = settled(spec)
+    getattr(world, how)("acme")
+
+    found = names(plan(world, replace(spec, memory_limit=512 * MIB)).actions)
+
+    assert found[0] == "UpdateResources"
+
+
+def test_an_address_that_goes_away_for_a_moment_restarts_nobody():
+    spec = tenant(bind=("127.0.0.1", "192.0.2.7"))
+    world = settled(spec)
+    starts = world.starts
+    world.foreign.add("192.0.2.7")
+    visit(world, spec)
+    world.foreign.clear()
+
+    visit(world, spec)
+
+    assert world.starts == starts
+
+
+def test_a_resting_container_whose_network_was_removed_starts_again():
+    spec = tenant()
+    world = settled(spec)
+    settle(world, replace(spec, state=State.STOPPED))
+    world.networks.clear()
+
+    visit(world, spec)
+
+    assert world.is_answering("acme")
+
+
+def test_fewer_subnets_leave_a_server_on_the_last_one_alone():
+    world = settled(tenant())
+    memory = world.memory("acme")
+    moved = replace(memory.reservation, bridge=1)
+    world.memories["acme"] = replace(memory, reservation=moved)
+    world.vanish("acme")
+    fewer = Rules.model_validate_json('{"network": {"subnets": ["10.213.0.0/22"]}}')
+
+    assert "CreateContainer" in names(plan(world, tenant(), rules=fewer).actions)
+
+
+def test_two_listeners_never_get_one_port():
+    world = settled(tenant(access=AccessMode.PLAIN_ONLY, plain_port=7350))
+
+    visit(world, tenant(access=AccessMode.DUAL_MODE, plain_port=7350))
+
+    held = world.memory("acme").reservation
+    assert held.plain_port == 7350
+    assert held.tls_port != 7350
+
+
+def test_a_port_may_move_from_one_listener_to_the_other():
+    world = settled(tenant(access=AccessMode.TLS_ONLY, tls_port=7400))
+    world.listening.add(7400)  # by its own container, as the kernel sees it
+
+    found = plan(world, tenant(access=AccessMode.PLAIN_ONLY, plain_port=7400))
+
+    assert found.blocked is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnavailableError("no space left"), StalledError("which year?", reason="AuthorityBroken")],
+)
+def test_a_renewal_that_fails_does_not_hold_up_the_repair_of_a_dead_server(error):
+    spec = tenant(persistence=AOF)
+    world = settled(spec)
+    world.tick(timedelta(days=70))
+    world.kill("acme")
+    writers = writers_of(world)
+
+    def refuse(*_, **__):
+        raise error
+
+    writers.certificates.issue = refuse
+    visit(world, spec, writers=writers)
+
+    assert world.is_answering("acme")
+
+
+def test_a_lost_state_folder_never_gives_a_fresh_empty_server():
+    spec = tenant(persistence=AOF)
+    world = settled(spec)
+    world.kill("acme")
+    world.memories.clear()
+    world.disks.clear()
+    world.leaves.clear()
+    world.authority = SeenAuthority(exists=False)
+
+    visit(world, spec)
+
+    assert "acme" not in world.servers
+    assert plan(world, spec).blocked.reason == "RecordMissing"
+
+
+@pytest.mark.parametrize("rules", [Rules(), OBSERVE])
+@pytest.mark.parametrize("change", [{"restarted_at": WISH}, {"tls_port": 7400}])
+def test_a_log_that_somebody_switched_off_is_complete_again_before_a_stop(rules, change):
+    spec = tenant(persistence=AOF)
+    world = settled(spec, rules=rules)
+    world.servers["acme"].directives["appendonly"] = "no"
+    world.write("acme", 2)
+
+    for _ in range(3):
+        visit(world, replace(spec, **change), rules=rules)
+
+    assert world.servers["acme"].data == 2
+
+
+def test_save_points_that_somebody_removed_are_back_before_a_stop():
+    spec = tenant(persistence=RDB)
+    world = settled(spec, rules=OBSERVE)
+    world.servers["acme"].directives["save"] = ""
+    world.write("acme", 2)
+
+    for _ in range(3):
+        visit(world, replace(spec, restarted_at=WISH), rules=OBSERVE)
+
+    assert world.servers["acme"].data == 2
+
+
+def test_an_image_that_nobody_could_look_for_does_not_take_the_server_down(monkeypatch):
+    world = settled(tenant())
+    monkeypatch.setattr(readers.FakeContainers, "has_image", lambda *_, **__: None)
+
+    visit(world, tenant(image="redis:9.9"))
+
+    assert "acme" in world.servers
+
+
+@pytest.mark.parametrize("change", [{"state": State.STOPPED}, {"restarted_at": WISH}])
+def test_a_server_that_holds_the_last_copy_is_not_stopped(change):
+    spec = tenant(persistence=RDB)
+    world = settled(spec)
+    world.write("acme", 5)
+    world.disk("acme").marker = False
+
+    found = plan(world, replace(spec, **change))
+
+    assert found.actions == ()
+    assert found.blocked is not None
