@@ -60,6 +60,19 @@ MEANINGS = {
 }
 
 WAYS_OUT = {
+    "CannotStopSafely": (
+        "A planned stop would lose data: the server cannot be asked to save, or loads.",
+        "Wait, or mend what the message names. `docker kill` gives up what is not on disk; the "
+        "server is then started anew.",
+    ),
+    "NetworkMissing": (
+        "The bridge of the tenant is gone and its subnet is no longer in the settings.",
+        "Put the subnet back into `network.subnets`.",
+    ),
+    "RecordMissing": (
+        "A container of the tenant exists, but its record does not.",
+        "Mount or restore `/var/lib/cachepilot`; remove the container if its data may be lost.",
+    ),
     "AddressNotLocal": (
         "An address in `access.bind` is not one of this host.",
         "Correct `access.bind`, or give the address to an interface.",
