@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from tests.benchmarks import births, changes, commands, real_fleet, simulated_fleet, visits
-from tests.benchmarks.ground import alone, sweep
+from tests.benchmarks.ground import alone, sweep, sweep_folders
 from tests.benchmarks.measure import Row, render_markdown, render_text
 from tests.benchmarks.simulated import FLEETS
 
@@ -46,6 +46,7 @@ def main() -> None:
     rows: list[Row] = []
     with alone(), closing(FLEETS):
         sweep(engine)
+        sweep_folders()
         for name in names:
             sys.stderr.write(f"-- {name}\n")
             for row in ALL[name](engine, options.tenants):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -31,6 +32,7 @@ _PREFIX = "cachepilot-benchmark-"
 _NAMES = ("cachepilot-bench-", "bench-bare-")
 _DAEMON = "from cachepilot.daemon.main import main; main()"
 _PATIENCE = 60.0
+_PDEATHSIG = 1
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -49,7 +51,9 @@ class Daemon:
             self.log = folder / "daemon.log"
             with self.log.open("ab") as log:
                 began = time.perf_counter()
-                self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+                self.process = subprocess.Popen(
+                    command, env=environment, stdout=log, stderr=log, preexec_fn=_die_with_us
+                )
             try:
                 while not channel.recv(4096).startswith(b"READY=1"):
                     pass
@@ -213,6 +217,17 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             sys.exit("error: another run of the benchmarks is under way")
         yield
+
+
+def _die_with_us() -> None:
+    """Let a daemon end when a run is killed that would have stopped it."""
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+
+
+def sweep_folders() -> None:
+    """Remove what a killed run left behind; only while no other is under way."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(engine: str) -> None:
