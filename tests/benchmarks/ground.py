@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -32,7 +31,8 @@ _PREFIX = "cachepilot-benchmark-"
 _NAMES = ("cachepilot-bench-", "bench-bare-")
 _DAEMON = "from cachepilot.daemon.main import main; main()"
 _PATIENCE = 60.0
-_PDEATHSIG = 1
+# A daemon ends when the run is killed that would have stopped it.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -52,7 +52,7 @@ class Daemon:
             with self.log.open("ab") as log:
                 began = time.perf_counter()
                 self.process = subprocess.Popen(
-                    command, env=environment, stdout=log, stderr=log, preexec_fn=_die_with_us
+                    [*_ENDS_WITH_US, *command], env=environment, stdout=log, stderr=log
                 )
             try:
                 while not channel.recv(4096).startswith(b"READY=1"):
@@ -217,11 +217,6 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             sys.exit("error: another run of the benchmarks is under way")
         yield
-
-
-def _die_with_us() -> None:
-    """Let a daemon end when a run is killed that would have stopped it."""
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 
 
 def sweep_folders() -> None:
