@@ -18,7 +18,7 @@ UNUSABLE = {
     "tab": (b"apiVersion: cachepilot/v1\n\tkind: Tenant\n", "tab"),
     "half": (b'{"apiVersion": "cachepilot/v1", "kind": "Ten', ""),
     "duplicate key": (HEAD.encode() + b"spec:\n  paused: false\n  paused: true\n", "paused"),
-    "unknown key": (HEAD.encode() + b"spec:\n  memroy: {max: 16MiB}\n", "memory"),
+    "unknown key": (HEAD.encode() + b"spec:\n  memroy: {max: 16MiB}\n", "memroy"),
     "wrong type": (HEAD.encode() + b"spec:\n  paused: maybe\n", "paused"),
     "path as name": (HEAD.replace("NAME", "../ca").encode(), "name"),
     "yaml 1.1 boolean": (HEAD.encode() + b"spec:\n  paused: yes\n", "paused"),
@@ -42,7 +42,8 @@ def complaints_about(host, path):
 def test_unusable_files_are_each_reported_with_their_place(fleet, neighbour):
     files = {fleet.tenants_d / f"bad-{number}.yaml": kind for number, kind in enumerate(UNUSABLE)}
     for path, kind in files.items():
-        fleet.put(path, UNUSABLE[kind][0].replace(b"NAME", fleet.slot.mark.encode() + b"-bad"))
+        name = f"{fleet.slot.mark}-{path.stem}".encode()
+        fleet.put(path, UNUSABLE[kind][0].replace(b"NAME", name))
 
     for path, kind in files.items():
         found = eventually(lambda path=path: complaints_about(fleet, path))
@@ -108,6 +109,7 @@ def test_two_files_with_one_name_leave_the_incumbent_in_force(fleet, neighbour):
 
 def test_droppings_of_editors_and_tools_are_no_tenants(fleet, neighbour):
     tenant = fleet.tenant("dropped")
+    eventually(lambda: fleet.problems() == [])
     names = [
         f".{tenant.name}.yaml.swp",
         f"{tenant.name}.yaml~",

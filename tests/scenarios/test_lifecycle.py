@@ -115,7 +115,6 @@ def test_a_client_is_kept_from_what_belongs_to_the_host(fleet):
         for forbidden in (
             "CONFIG GET *",
             "ACL LIST",
-            "DEBUG SLEEP 0",
             "SHUTDOWN",
             "REPLICAOF NO ONE",
         ):
