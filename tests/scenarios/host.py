@@ -124,7 +124,10 @@ class Host:
 
     def problems(self) -> list[str]:
         """Return what is wrong with the folder, as sentences with their place."""
-        return [f"{p['file']}:{p['line']}: {p['message']}" for p in self.facts()["problems"]]
+        return [
+            f"{p['file']}:{p['line']}: {p['where']}: {p['message']}; {p['hint']}"
+            for p in self.facts()["problems"]
+        ]
 
     def events(self) -> list[Json]:
         try:

@@ -18,7 +18,7 @@ UNUSABLE = {
     "tab": (b"apiVersion: cachepilot/v1\n\tkind: Tenant\n", "tab"),
     "half": (b'{"apiVersion": "cachepilot/v1", "kind": "Ten', ""),
     "duplicate key": (HEAD.encode() + b"spec:\n  paused: false\n  paused: true\n", "paused"),
-    "unknown key": (HEAD.encode() + b"spec:\n  memroy: {max: 16MiB}\n", "memroy"),
+    "unknown key": (HEAD.encode() + b"spec:\n  memroy: {max: 16MiB}\n", "memory"),
     "wrong type": (HEAD.encode() + b"spec:\n  paused: maybe\n", "paused"),
     "path as name": (HEAD.replace("NAME", "../ca").encode(), "name"),
     "yaml 1.1 boolean": (HEAD.encode() + b"spec:\n  paused: yes\n", "paused"),
@@ -48,13 +48,13 @@ def test_unusable_files_are_each_reported_with_their_place(fleet, neighbour):
     for path, kind in files.items():
         found = eventually(lambda path=path: complaints_about(fleet, path))
         assert UNUSABLE[kind][1] in " ".join(found).lower(), (kind, found)
-    shown = fleet.ctl("validate", expect=3)
+    shown = fleet.ctl("validate", str(fleet.tenants_d), expect=3)
     assert all(str(path) in shown for path in files)
 
     for path in files:
         path.unlink()
     eventually(lambda: fleet.problems() == [])
-    assert fleet.ctl("validate")
+    assert fleet.ctl("validate", str(fleet.tenants_d))
 
 
 @pytest.mark.parametrize("kind", ["binary", "brackets", "bomb", "half", "unknown key"])
@@ -144,6 +144,7 @@ def test_a_file_that_is_written_slowly_takes_effect_once_and_whole(fleet, neighb
             os.fsync(file.fileno())
 
     eventually(lambda: tenant.config("maxmemory") == str(24 * 2**20))
+    tenant.forget_writes()
     tenant.settle()
     documents = [deed for deed in fleet.deeds(tenant)[len(before) :] if "RememberDocument" in deed]
     assert len(documents) == 1
