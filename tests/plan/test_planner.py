@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import (
     Engine,
     Liveness,
@@ -625,6 +626,49 @@ def certificates_no_longer_served_while_another_is_signed():
     """The one that is still served must not be thrown away before the new one is."""
     spec = tenant()
     return seeing(spec, stale_certificates=True, certificate=None)
+
+
+@scene
+def record_lost_beside_a_container():
+    """A fresh identity would serve an empty server in place of the customer's data."""
+    return seeing(tenant(), memory=Memory())
+
+
+@scene
+def stop_of_a_server_that_cannot_be_asked_to_save():
+    spec = tenant(persistence=RDB)
+    return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=Unreachable("no answer"))
+
+
+@scene
+def replacement_of_a_server_that_is_loading():
+    answers = served(tenant(), loading=True)
+    return seeing(tenant(), wanted=tenant(access=AccessMode.DUAL_MODE), server=answers)
+
+
+@scene
+def restart_of_a_server_with_the_last_copy():
+    spec = tenant()
+    files = replace(look(settled(spec), spec).files, data_marker=False)
+    return seeing(spec, wanted=replace(spec, restarted_at="2026-01-02T00:00:00Z"), files=files)
+
+
+@scene
+def stop_of_a_silent_server_whose_every_write_is_on_disk():
+    spec = tenant(persistence=AOF)
+    return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=Unreachable("no answer"))
+
+
+@scene
+def memory_down_waits_for_pages_that_were_freed():
+    """The allocator was told once; from then on pages come back by themselves."""
+    large = tenant(**LARGE)
+    fresh = with_directives(large, maxmemory=str(64 * MIB))
+    return seeing(
+        large,
+        wanted=tenant(**SMALL),
+        server=replace(fresh, resident_memory=300 * MIB),
+    )
 
 
 @scene
