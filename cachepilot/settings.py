@@ -83,7 +83,7 @@ class DaemonSettings(SpecModel):
 
     workers: int = Field(4, ge=1, le=64, description="Tenants that are visited at the same time.")
     resync: _Resync = Field(
-        timedelta(minutes=5),
+        timedelta(minutes=10),
         description="How often everything is looked at again, even if nothing seems to have "
         "happened.",
     )

@@ -77,7 +77,9 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         clients, root=str(paths.root), folder_of=paths.tenant, check_data=folders.check_data
     )
     connections = ManagementConnections(
-        run_folder=paths.run, password=lambda name: records.secret(name, DAEMON)
+        run_folder=paths.run,
+        password=lambda name: records.secret(name, DAEMON),
+        monotonic=clock.monotonic,
     )
     server = RedisManagement(
         connections,

@@ -31,7 +31,7 @@ def test_no_file_means_all_defaults(tmp_path):
     assert found == Settings()
     assert found.rules() == Rules()
     assert found.docker.socket == "unix:///var/run/docker.sock"
-    assert (found.daemon.workers, found.daemon.resync) == (4, timedelta(minutes=5))
+    assert (found.daemon.workers, found.daemon.resync) == (4, timedelta(minutes=10))
     assert (found.listen.address, found.listen.port) == ("127.0.0.1", 9621)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,20 +11,22 @@ from pathlib import Path
 
 import docker.errors
 import docker.types
-from docker.utils import parse_repository_tag
 
 from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
 from cachepilot.adapters.docker_inspect import Json, create_request, seen_container
-from cachepilot.adapters.labels import DIGEST, NETWORK, ROLE, ROOT, TENANT, network_name
+from cachepilot.adapters.docker_supplies import DockerSupplies
+from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
 from cachepilot.observe.snapshot import Liveness, Resources, Role, SeenContainer, Unknown
 from cachepilot.plan.actions import Workload
 from cachepilot.plan.containers import container_name
 from cachepilot.spec.document import TenantName
+from cachepilot.spec.tree import shorten
 
 _CONFLICT = 409
 _LAST_LINES = 6
+_LONGEST_WORDS = 1000
 
 # Docker reports a failed start in prose only. The first pattern that is found counts.
 _START_FAILURES: tuple[tuple[str, str, str], ...] = (
@@ -61,8 +62,7 @@ class DockerEngine:
         self._root = root
         self._folder_of = folder_of
         self._check_data = check_data
-        self._network_lock = threading.Lock()
-        self._pull_lock = threading.Lock()
+        self._supplies = DockerSupplies(clients, root=root)
 
     # Questions --------------------------------------------------------------------------------
 
@@ -101,73 +101,17 @@ class DockerEngine:
 
     def has_image(self, image: str) -> bool | None:
         """Return whether the engine has *image*; None when it is silent."""
-        try:
-            with engine_errors(f"cannot look for image {image}"):
-                self._clients.get().inspect_image(image)  # type: ignore[no-untyped-call] # stub gap
-        except docker.errors.NotFound:
-            return False
-        except UnavailableError:
-            return None
-        return True
+        return self._supplies.has_image(image)
 
     # Verbs ------------------------------------------------------------------------------------
 
     def ensure_image(self, image: str) -> None:
         """Fetch *image* unless the engine has it."""
-        if self.has_image(image):
-            return
-        name, tag = parse_repository_tag(image)
-        if not self._pull_lock.acquire(blocking=False):
-            # One worker at most waits for a registry; the others stay free for repairs.
-            raise WaitingError(
-                f"cannot pull image {image} yet: another one is being fetched",
-                retry_after=timedelta(seconds=5),
-            )
-        try:
-            with engine_errors(f"cannot pull image {image}"):
-                progress = self._clients.get().pull(
-                    name, tag=tag or "latest", stream=True, decode=True
-                )
-                # A failure behind the first byte is told in the stream only.
-                troubles = [line["error"] for line in progress if "error" in line]
-        except docker.errors.NotFound as error:
-            raise StalledError(
-                f"cannot pull image {image}: {words_of(error)}; correct spec.engine.image",
-                reason="ImageUnavailable",
-            ) from error
-        finally:
-            self._pull_lock.release()
-        if troubles:
-            raise UnavailableError(f"cannot pull image {image}: {troubles[0]}")
+        self._supplies.ensure_image(image)
 
     def ensure_network(self, *, bridge: str, subnet: str) -> None:
         """Make the shared bridge; one that is there is left alone."""
-        client, name = self._clients.get(), network_name(bridge, self._root)
-        with self._network_lock:
-            try:
-                with engine_errors(f"cannot look for network {name}"):
-                    client.inspect_network(name)
-            except docker.errors.NotFound:
-                pass
-            else:
-                return
-            pool = docker.types.IPAMPool(subnet=subnet)
-            try:
-                with engine_errors(f"cannot create network {name}"):
-                    client.create_network(
-                        name,
-                        driver="bridge",
-                        # Neighbours on the bridge cannot reach each other.
-                        options={"com.docker.network.bridge.enable_icc": "false"},
-                        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                        check_duplicate=True,
-                        labels={NETWORK: bridge, ROOT: self._root},
-                    )
-            except UnavailableError as error:
-                if "overlaps" in str(error):
-                    hint = "choose other network.subnets in the settings"
-                    raise StalledError(f"{error}; {hint}", reason="SubnetInUse") from error
-                raise
+        self._supplies.ensure_network(bridge=bridge, subnet=subnet)
 
     def create(self, tenant_name: TenantName, workload: Workload, *, instance: int) -> None:
         """Create a container, stopped; the same one twice is fine."""
@@ -180,11 +124,10 @@ class DockerEngine:
             with engine_errors(f"cannot create container {name}"):
                 self._clients.get().create_container_from_config(body, name)  # type: ignore[no-untyped-call] # stub gap
         except docker.errors.NotFound as error:
-            words = words_of(error)
-            reason = "NetworkMissing" if "network" in words else "ImageUnavailable"
-            raise StalledError(
-                f"cannot create container {name}: {words}", reason=reason
-            ) from error
+            message = f"cannot create container {name}: {words_of(error)}"
+            if "network" in message:
+                raise StalledError(message, reason="NetworkMissing") from error
+            raise StalledError(message, reason="ImageUnavailable") from error
         except UnavailableError as error:
             _refuse_known_failure("create", name, str(error))
             cause = error.__cause__
@@ -337,7 +280,7 @@ class DockerEngine:
                 logs: bytes = self._clients.get().logs(inspected["Id"], tail=_LAST_LINES)
         except (UnavailableError, docker.errors.NotFound):
             return ""
-        return logs.decode(errors="replace").strip()
+        return shorten(logs.decode(errors="replace"), _LONGEST_WORDS)
 
     def _is_ours(self, inspected: Json, tenant_name: TenantName) -> bool:
         labels = inspected["Config"].get("Labels") or {}

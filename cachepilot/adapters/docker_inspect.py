@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT, bridge_of, network_name
+from cachepilot.adapters.labels import (
+    DIGEST,
+    INODES,
+    ROLE,
+    ROOT,
+    TENANT,
+    bridge_of,
+    network_name,
+)
 from cachepilot.observe.snapshot import (
     ContainerShape,
     Liveness,
@@ -22,6 +30,9 @@ from cachepilot.spec.document import TenantName
 Json = dict[str, Any]
 
 _CPU_PERIOD = 100_000
+# The only folder that a running server reads again. Its configuration is read at a start, when
+# the mount is made anew, and what it wrote itself is never a reason to replace it.
+_READ_AGAIN = "tls"
 _LOG_OPTIONS = {"max-size": "5m", "max-file": "3"}
 
 
@@ -41,7 +52,7 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
             user=config.get("User") or "",
             published=_published(host.get("PortBindings") or {}),
             bridge=_bridge(inspected, root),
-            mounts=_mounts(host, folder),
+            mounts=_with_lost(_mounts(host, folder), labels.get(INODES, ""), folder),
             security=_security(host),
             pids=host.get("PidsLimit") or 0,
             files=_open_files(host.get("Ulimits") or ()),
@@ -93,6 +104,7 @@ def create_request(tenant_name: TenantName, workload: Workload, *, root: str, fo
             ROLE: workload.role,
             DIGEST: workload.digest,
             ROOT: root,
+            INODES: " ".join(inodes_of(folder, (source for _, source, _ in shape.mounts))),
         },
         "ExposedPorts": {port: {} for port in bindings},
         "StopSignal": "SIGTERM",
@@ -164,6 +176,29 @@ def _mounts(host: Json, folder: str) -> tuple[tuple[str, str, bool], ...]:
     ]
     return tuple(
         sorted((target, _below(source, folder), read_only) for target, source, read_only in found)
+    )
+
+
+def inodes_of(folder: str, sources: Iterable[str]) -> tuple[str, ...]:
+    """Return ``source=inode`` for each folder whose files a running server reads again."""
+    paths = {source: Path(folder, source) for source in sources}
+    return tuple(
+        f"{source}={path.stat().st_ino}"
+        for source, path in paths.items()
+        if source == _READ_AGAIN and path.is_dir()
+    )
+
+
+def _with_lost(
+    mounts: tuple[tuple[str, str, bool], ...], label: str, folder: str
+) -> tuple[tuple[str, str, bool], ...]:
+    """Return *mounts* with a mark on those that lead to a folder which is no longer there."""
+    then = dict(word.split("=", maxsplit=1) for word in label.split())
+    now = dict(word.split("=", maxsplit=1) for word in inodes_of(folder, then))
+    lost = {source for source in then if source in now and now[source] != then[source]}
+    return tuple(
+        (target, f"{source} (deleted)" if source in lost else source, read_only)
+        for target, source, read_only in mounts
     )
 
 

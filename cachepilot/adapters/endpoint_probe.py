@@ -20,6 +20,7 @@ from cachepilot.errors import UnavailableError
 from cachepilot.observe.snapshot import Published, SeenEndpoint
 from cachepilot.plan.shape import TLS_PORT
 from cachepilot.spec.document import TenantName
+from cachepilot.spec.tree import shorten
 
 _TIMEOUT = 3.0
 _REPLIES = (b"+OK", b"+PONG")
@@ -105,7 +106,7 @@ def _greet(connection: socket.socket, password: Secret | None) -> str:
     replies = received.split(b"\r\n")
     for reply, expected in zip(replies, _REPLIES, strict=False):
         if reply != expected:
-            words = reply.decode(errors="replace").lstrip("-")
+            words = shorten(reply.decode(errors="replace").lstrip("-"), 200)
             return f"it answers: {words}" if words else "it closed the connection"
     return ""
 

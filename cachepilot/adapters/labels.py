@@ -12,6 +12,9 @@ DIGEST = "io.cachepilot.digest"
 ROLE = "io.cachepilot.role"
 # Which installation it belongs to: the absolute root folder. Two never see each other's.
 ROOT = "io.cachepilot.root"
+# Inode numbers of the folders of files that were mounted: a folder that was deleted and made again
+# has the same path, but the container still sees the old one.
+INODES = "io.cachepilot.inodes"
 # On networks: the index-bearing name of the shared bridge.
 NETWORK = "io.cachepilot.network"
 

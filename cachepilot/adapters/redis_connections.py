@@ -8,13 +8,16 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import redis
 import redis.backoff
 import redis.exceptions
 import redis.retry
 
+from cachepilot.adapters.redis_socket import GuardedConnection
 from cachepilot.adapters.secret import Secret
+from cachepilot.plan.users import DAEMON
 from cachepilot.spec.document import TenantName
 
 _SOCKET = "redis.sock"
@@ -34,7 +37,9 @@ class ManagementConnections:
         *,
         run_folder: Callable[[TenantName, int], Path],
         password: Callable[[TenantName], Secret],
+        monotonic: Callable[[], float],
     ) -> None:
+        self._monotonic = monotonic
         self._run_folder = run_folder
         self._password = password
         self._lock = threading.Lock()
@@ -55,6 +60,9 @@ class ManagementConnections:
             client = self._open(tenant_name, instance)
             with self._lock:
                 self._clients[key] = client
+        guard = cast("GuardedConnection", client.connection).guard
+        if guard is not None:
+            guard.begin()
         return client
 
     def drop(self, tenant_name: TenantName, instance: int) -> None:
@@ -81,7 +89,9 @@ class ManagementConnections:
             # The folder belongs to the tenant: a link planted there must lead us nowhere.
             if not stat.S_ISSOCK(os.stat(_SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise FileNotFoundError(f"{_SOCKET} of {tenant_name} is not a socket")
-            client = _connect(f"/proc/self/fd/{folder}/{_SOCKET}", password)
+            # The owner of the folder is the user that the server runs as.
+            uid = os.fstat(folder).st_uid
+            client = self._connect(f"/proc/self/fd/{folder}/{_SOCKET}", password, uid)
         finally:
             os.close(folder)
         # The descriptor may soon mean something else, so this client must never reconnect by
@@ -89,26 +99,29 @@ class ManagementConnections:
         client.connection.path = "/nonexistent"  # type: ignore[union-attr]
         return client
 
-
-def _connect(path: str, password: Secret) -> redis.Redis:
-    try:
-        return redis.Redis(
-            unix_socket_path=path,
-            username="cachepilot",
+    def _connect(self, path: str, password: Secret, uid: int) -> redis.Redis:
+        pool = redis.ConnectionPool(
+            connection_class=GuardedConnection,
+            uid=uid,
+            monotonic=self._monotonic,
+            path=path,
+            username=DAEMON,
             password=password.reveal(),
-            single_connection_client=True,  # connects in its constructor
             socket_timeout=_TIMEOUT,
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             decode_responses=True,
             driver_info=None,
             protocol=2,
         )
-    except redis.exceptions.AuthenticationError:
-        raise
-    except redis.exceptions.ConnectionError as error:
-        if farewell := _farewell(path):
-            raise redis.exceptions.ConnectionError(farewell) from error
-        raise
+        try:
+            # With a single connection, it connects in its constructor.
+            return redis.Redis(connection_pool=pool, single_connection_client=True)
+        except redis.exceptions.AuthenticationError:
+            raise
+        except redis.exceptions.ConnectionError as error:
+            if farewell := _farewell(path):
+                raise redis.exceptions.ConnectionError(farewell) from error
+            raise
 
 
 def _farewell(path: str) -> str:

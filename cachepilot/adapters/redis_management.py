@@ -17,16 +17,19 @@ from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
 from cachepilot.plan.actions import AclUser
+from cachepilot.plan.shape import LONGEST_STOP
 from cachepilot.spec.document import TenantName
+from cachepilot.spec.tree import shorten
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-_LONGEST_SAVE = timedelta(minutes=30)
 # Redis 8 has further entries that begin with "db", such as db0_distrib_strings_sizes.
 _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
 _SATURATED = "max number of clients"
-_UNCOMPARABLE_FLAGS = frozenset({"sanitize-payload", "skip-sanitize-payload"})
+# Far more than an honest server has; a dishonest one must not fill our logs.
+_MOST_USERS = 32
+_LONGEST_NAME, _LONGEST_VALUE = 64, 1024
 _SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
 
 Reply = dict[str, Any]
@@ -82,29 +85,42 @@ class RedisManagement:
                 return self._seen(tenant_name, info, {}, {})
             values: dict[Any, Any] = client.config_get(*directives)
             # One by one: a pipeline would open a connection of its own.
-            names = [str(name) for name in client.acl_users()]
+            names = [str(name) for name in client.acl_users()][:_MOST_USERS]
             users: dict[str, Any] = {name: client.acl_getuser(name) for name in names}
+            asked = {name: value for name, value in values.items() if name in directives}
+            return self._seen(tenant_name, info, asked, users)
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(_why(error), saturated=_SATURATED in str(error))
-        return self._seen(tenant_name, info, values, users)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Whoever took a server over may answer anything.
+            self._connections.drop(tenant_name, instance)
+            return Unreachable("it answers nonsense")
 
     def _seen(
         self, tenant_name: TenantName, info: Reply, values: Reply, users: dict[str, Reply]
     ) -> SeenServer:
+        """Return answers as our nouns.
+
+        Raises:
+            ValueError: An answer is not of the kind that servers give.
+        """
         valkey = info.get("server_name") == "valkey"
+        databases = (found for name, found in info.items() if _DATABASE.fullmatch(name))
         return SeenServer(
             engine=Engine.VALKEY if valkey else Engine.REDIS,
             # Valkey says redis_version 7.2.4 for the sake of old clients.
-            version=str(info["valkey_version"] if valkey else info["redis_version"]),
-            run_id=info["run_id"],
-            uptime_seconds=info["uptime_in_seconds"],
+            version=shorten(str(info["valkey_version" if valkey else "redis_version"]), 32),
+            run_id=shorten(info["run_id"], _LONGEST_NAME),
+            uptime_seconds=_number(info["uptime_in_seconds"]),
             loading=bool(info.get("loading")),
-            used_memory=info["used_memory"],
-            resident_memory=info["used_memory_rss"],
-            keys=sum(found["keys"] for name, found in info.items() if _DATABASE.fullmatch(name)),
-            clients=info["connected_clients"],
-            directives=tuple(sorted((name, str(value)) for name, value in values.items())),
+            used_memory=_number(info["used_memory"]),
+            resident_memory=_number(info["used_memory_rss"]),
+            keys=sum(_number(found["keys"]) for found in databases),
+            clients=_number(info["connected_clients"]),
+            directives=tuple(
+                sorted((name, shorten(value, _LONGEST_VALUE)) for name, value in values.items())
+            ),
             users=tuple(
                 self._user(tenant_name, name, reply)
                 for name, reply in sorted(users.items())
@@ -113,15 +129,18 @@ class RedisManagement:
         )
 
     def _user(self, tenant_name: TenantName, name: str, reply: Reply) -> SeenUser:
+        # A selector grants commands beside the ordinary rules; none of our users has one.
+        selectors = tuple(f"({selector})" for selector in reply.get("selectors") or ())
+        rules = (*reply["categories"], *reply["commands"], *selectors)
         return SeenUser(
-            name=name,
+            name=shorten(name, _LONGEST_NAME),
             flags=tuple(sorted(_SHOWN_FLAGS & set(reply["flags"]))),
             passwords=tuple(
                 sorted(self._revision_of(tenant_name, name, text) for text in reply["passwords"])
             ),
-            keys=" ".join(reply["keys"]),
-            channels=" ".join(reply["channels"]),
-            commands=" ".join((*reply["categories"], *reply["commands"])),
+            keys=shorten(" ".join(reply["keys"]), _LONGEST_VALUE),
+            channels=shorten(" ".join(reply["channels"]), _LONGEST_VALUE),
+            commands=shorten(" ".join(rules), 8 * _LONGEST_VALUE),
         )
 
     # Orders -----------------------------------------------------------------------------------
@@ -157,7 +176,7 @@ class RedisManagement:
         """SAVE answers when it is done, which takes as long as the data is large."""
         connection = cast("redis.Connection", client.connection)
         connection.send_command("SAVE")  # type: ignore[no-untyped-call] # as in _execute
-        for _ in self._pauses(_LONGEST_SAVE):
+        for _ in self._pauses(LONGEST_STOP):
             if connection.can_read(timeout=0):
                 connection.read_response()
                 return
@@ -260,13 +279,24 @@ def _execute(client: redis.Redis, *words: str) -> None:
     client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
 
 
+def _number(answer: object) -> int:
+    """Return a count.
+
+    Raises:
+        ValueError: It is none, so the rest is not to be believed either.
+    """
+    if not isinstance(answer, int) or answer < 0:
+        raise ValueError("not a count")
+    return answer
+
+
 def _why(error: Exception) -> str:
     """Return an error in a few words, without the addresses and paths of descriptors."""
     if isinstance(error, FileNotFoundError):
         return "its management socket is missing"
     if isinstance(error, redis.exceptions.AuthenticationError):
         return "it refuses the daemon's password"
-    text = " ".join(str(error).split())
+    text = shorten(str(error), 200)
     if "/proc/self/fd" in text:
         return "its management socket does not answer"
     return text or type(error).__name__

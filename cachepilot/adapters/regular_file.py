@@ -31,6 +31,7 @@ def read_regular_file(
         with os.fdopen(os.open(path, flags, dir_fd=folder), "rb") as file:
             status = os.fstat(file.fileno())
             _refuse(status, most)
+            _refuse_borrowed(path, folder, status)
             data = file.read(most + 1)
     except FileNotFoundError as error:
         target = os.readlink(path, dir_fd=folder) if _is_link(path, folder) else None
@@ -43,6 +44,17 @@ def read_regular_file(
     if len(data) > most:
         raise UnusableFileError(_too_large(len(data), most))
     return data, status
+
+
+def _refuse_borrowed(path: Path, folder: int | None, target: os.stat_result) -> None:
+    """Refuse a link to a file of somebody else than whoever made the link.
+
+    What is wrong with a file is told to more people than may read it, so nobody may have a file
+    read for them; only root may point anywhere.
+    """
+    found = os.lstat(path, dir_fd=folder)
+    if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, target.st_uid):
+        raise UnusableFileError("cannot be read: the link leads to a file of another user")
 
 
 def _is_link(path: Path, folder: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from cachepilot.spec.parse import Parsed, find_name, parse
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tree import Place, Tree
+
+# Nobody mends more at once, and a file of nothing but mistakes must not flood what is published.
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +63,9 @@ class TenantFile:
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the file and with each of its documents."""
-        return self.problems + tuple(
-            problem for document in self.documents for problem in document.problems
-        )
+        """What is wrong with the file and with each of its documents, up to a hundred."""
+        found = (problem for document in self.documents for problem in document.problems)
+        return (*self.problems, *itertools.islice(found, _MOST_PROBLEMS))
 
     @property
     def orphaned(self) -> frozenset[TenantName]:

@@ -12,7 +12,31 @@ from typing import Any
 Check = Callable[[], dict[str, str]]
 """Returns what is wrong, by name of the check; empty means healthy."""
 
+_MOST_CONNECTIONS = 16
+_IDLE_SECONDS = 5
 _LANDING = b"cachepilotd\n\n/metrics  /livez  /readyz\n"
+
+
+class _BoundedServer(ThreadingHTTPServer):
+    """Serves a few at a time; anybody on the host may connect, nobody may use us up."""
+
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as inherited
+        super().__init__(*arguments)
+        self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as inherited
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as inherited
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
 
 class HttpServer:
@@ -39,6 +63,7 @@ class HttpServer:
 
         class Pages(BaseHTTPRequestHandler):
             server_version, sys_version = "cachepilotd", ""
+            timeout = _IDLE_SECONDS
 
             def do_GET(self) -> None:
                 path, _, query = self.path.partition("?")
@@ -66,8 +91,7 @@ class HttpServer:
             def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401 - as inherited
                 """Keep scrapes out of the log."""
 
-        self._server = ThreadingHTTPServer((address, port), Pages)
-        self._server.daemon_threads = True
+        self._server = _BoundedServer((address, port), Pages)
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="http", daemon=True
         )

@@ -27,6 +27,7 @@ from cachepilot.daemon.report import Reporter
 from cachepilot.errors import SettingsError
 from cachepilot.observe.snapshot import Unknown
 from cachepilot.plan.actions import Action
+from cachepilot.plan.shape import LONGEST_STOP
 from cachepilot.reconcile import VisitResult, place_of, reconcile
 from cachepilot.settings import Settings, load_settings
 from cachepilot.spec.document import TenantName
@@ -36,7 +37,7 @@ _TICK = 1.0
 # The folder is listed so often even if no event came: a link to elsewhere raises none.
 _REFRESH_EVERY = 10.0
 # Docker may be told to wait for a server that saves; nothing of ours may take longer than this.
-_LONGEST_ACTION = 900.0
+_LONGEST_ACTION = LONGEST_STOP.total_seconds() + 300.0
 _GRACE_TO_STOP = 25.0
 
 

@@ -291,4 +291,5 @@ def _plan_restart(
 
 def _patience_to_stop(spec: TenantSpec, seen: Snapshot) -> timedelta:
     used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
-    return stop_timeout(used)
+    # A server cannot hold more than its container, whatever it says of itself.
+    return stop_timeout(min(used, spec.memory_limit))

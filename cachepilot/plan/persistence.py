@@ -141,7 +141,7 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
             cause=cause,
             instance=instance,
             # Twice what a save may take: writes must not come back between save and stop.
-            pause=2 * stop_timeout(server.used_memory),
+            pause=2 * stop_timeout(min(server.used_memory, spec.memory_limit)),
         )
 
 

@@ -20,6 +20,7 @@ PLAIN_PORT = 6379
 CPU_PERIOD = 100_000
 UNLIMITED_CPU = -1
 RESTART_POLICY = "unless-stopped"
+LONGEST_STOP = timedelta(minutes=30)
 
 _DIGEST_VERSION = "v1"
 _PIDS = 128
@@ -99,7 +100,7 @@ def stop_timeout(data: int) -> timedelta:
     Saving 350 MB took 3 s on two slow cores; a tenth of that speed is granted on top of a start
     of ten seconds, because a server killed in the middle loses everything since its last save.
     """
-    return timedelta(seconds=10 + data // (10 * _MEBIBYTE))
+    return min(timedelta(seconds=10 + data // (10 * _MEBIBYTE)), LONGEST_STOP)
 
 
 def digest_of(shape: ContainerShape) -> str:

@@ -16,8 +16,12 @@ OWN_USERS = (CUSTOMER, DAEMON)
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
 _CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
 _CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_ro")
-# The daemon has no key pattern at all: it can configure and save, but not read a customer's data.
-_DAEMON_COMMANDS = ("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory")
+# The daemon has no key pattern at all, and cannot have the data sent to it as a replica would: it
+# can configure and save, but not read a customer's data.
+_DAEMON_COMMANDS = (
+    *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
+    *("-psync", "-sync", "-replicaof", "-slaveof"),
+)
 
 
 def wanted_users(spec: TenantSpec, memory: Memory) -> tuple[AclUser, ...]:

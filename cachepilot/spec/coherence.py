@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -120,6 +121,11 @@ def _port_faults(spec: TenantSpec) -> Iterator[Fault]:
         )
 
 
+def _is_on_a_bridge(address: str, rules: Rules) -> bool:
+    subnets = (ipaddress.ip_network(text, strict=False) for text in rules.network.subnets)
+    return any(ipaddress.ip_address(address) in subnet for subnet in subnets)
+
+
 def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
     families = {":" in text: text for text in spec.bind if is_wildcard(text)}
     seen: set[str] = set()
@@ -130,6 +136,12 @@ def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
                 path=path,
                 message=f'this host does not allow a wildcard address; got "{text}"',
                 hint="name the addresses, or set network.allowWildcardBind in the settings",
+            )
+        if not is_wildcard(text) and _is_on_a_bridge(text, rules):
+            yield Fault(
+                path=path,
+                message=f'"{text}" lies in network.subnets, where other tenants could dial it',
+                hint="use an address of this host that its clients dial",
             )
         if text in seen:
             yield Fault(path=path, message=f'the address "{text}" is listed twice')

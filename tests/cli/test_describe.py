@@ -24,7 +24,7 @@ def test_one_page_tells_everything(host):
             }
         ],
         problems=["acme.yaml:3:1: oh"],
-        plan=["PullImage acme: it is missing"],
+        plan=["EnsureImage acme: it is missing"],
     )
     event(host, tenant="acme", type="Warning", reason="PullFailed", message="no such image")
     event(host, tenant="beta", reason="NotForUs")
@@ -37,7 +37,7 @@ def test_one_page_tells_everything(host):
         "127.0.0.1:7300",
         "ImageUnavailable   there is no image redis:99",
         "acme.yaml:3:1: oh",
-        "PullImage acme: it is missing",
+        "EnsureImage acme: it is missing",
         "PullFailed   no such image",
         "check spec.engine.image",
     ):

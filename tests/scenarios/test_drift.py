@@ -206,7 +206,6 @@ def test_deleted_files_and_folders_are_made_again_while_the_server_goes_on(fleet
         each.settle()
 
 
-@pytest.mark.xfail(reason="a running container keeps the folder that was deleted", strict=True)
 def test_a_deleted_folder_of_certificates_is_mended(tenant):
     remove(tenant.folder / "tls")
     eventually(lambda: is_whole(tenant), timeout=TWO_RESYNCS)

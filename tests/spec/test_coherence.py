@@ -158,3 +158,7 @@ def test_derived_limit_always_satisfies_the_rule():
         assert found.memory_limit == container_limit(
             found.memory_max, found.persistence, Rules().headRoom
         )
+
+
+def test_an_address_on_a_bridge_is_refused_because_neighbours_could_dial_it():
+    assert "spec.access.bind[0]" in faults(access={"bind": ["10.213.0.1"]})
