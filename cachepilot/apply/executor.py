@@ -50,57 +50,16 @@ def perform_all(
 
 def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
     """Dispatch by chapter of the outside; each arm below is one call."""
-    match action:
-        case (
-            a.RememberDocument()
-            | a.Retire()
-            | a.Reserve()
-            | a.GenerateCredential()
-            | a.AdoptPassword()
-            | a.BeginRestart()
-            | a.FinishRestart()
-            | a.ExpectDump()
-            | a.RememberPersistence()
-        ):
-            _remember(action, writers)
-        case (
-            a.CreateAuthority()
-            | a.IssueCertificate()
-            | a.PruneCertificates()
-            | a.PrepareFolders()
-            | a.WriteConfiguration()
-            | a.WriteUsers()
-            | a.DiscardDump()
-            | a.DiscardAppendOnly()
-        ):
-            _write(action, writers, now=now)
-        case (
-            a.EnsureImage()
-            | a.EnsureNetwork()
-            | a.CreateContainer()
-            | a.StartContainer()
-            | a.StopContainer()
-            | a.RestartContainer()
-            | a.RemoveContainer()
-            | a.UnpauseContainer()
-            | a.RenameContainer()
-            | a.UpdateResources()
-        ):
-            _contain(action, writers)
-        case (
-            a.AwaitServer()
-            | a.SaveDataset()
-            | a.ResumeWrites()
-            | a.SaveInBackground()
-            | a.AwaitRewrite()
-            | a.PurgeMemory()
-            | a.SetDirectives()
-            | a.SetUser()
-            | a.DeleteUser()
-        ):
-            _tell(action, writers)
-        case _:
-            assert_never(action)
+    if isinstance(action, a.MemoryAction):
+        _remember(action, writers)
+    elif isinstance(action, a.FileAction):
+        _write(action, writers, now=now)
+    elif isinstance(action, a.ContainerAction):
+        _contain(action, writers)
+    elif isinstance(action, a.ServerAction):
+        _tell(action, writers)
+    else:
+        assert_never(action)
 
 
 def _remember(action: a.MemoryAction, writers: Writers) -> None:
