@@ -25,7 +25,7 @@ from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.parse import parse_json
 from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence, Reading
-from cachepilot.spec.rules import Rules
+from cachepilot.spec.rules import HeadRoom, Limits, Rules
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import TenantStatus
 from cachepilot.status.ports import StatusStore
@@ -34,6 +34,7 @@ from cachepilot.status.summarize import Visit, summarize
 # A plan ends where only a fresh look can tell what is next; three looks finish every change.
 # More would hide a plan that undoes itself.
 _ROUNDS = 4
+_BOUNDLESS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,19 +260,36 @@ def place_of(error: Exception) -> str:
     return f"{type(error).__name__}{where}"
 
 
+def _without_limits(rules: Rules) -> Rules:
+    none = HeadRoom.model_construct(base=0, buffers=0.0, copyOnWrite=0.0)
+    limits = Limits.model_construct(
+        memory=_BOUNDLESS,
+        minimumMemory=1,
+        containerMemory=None,
+        cpus=rules.limits.cpus,  # what a tenant gets that asks for nothing, so it has to stay
+        images=["*"],
+    )
+    return rules.model_copy(update={"limits": limits, "headRoom": none})
+
+
 def _spec_in_force(
     reading: Reading, memory: Memory, rules: Rules, now: datetime
 ) -> TenantSpec | None:
     """Return the newest valid spec, else the last good one; a vanished file ends serving late.
 
-    None means that nothing usable was ever seen, or that the last good document breaks rules
-    which the settings have since been given; whatever runs is left alone then.
+    None means that nothing usable was ever seen, or that the last good document cannot be read any
+    more; whatever runs is left alone then.
     """
     if reading.spec is not None:
         return reading.spec
     if not memory.document:
         return None
-    parsed = parse_json(memory.document, rules, file=memory.source or "record.json")
+    file = memory.source or "record.json"
+    parsed = parse_json(memory.document, rules, file=file)
+    if isinstance(parsed, tuple):
+        # Limits that were tightened since are for what is written from now on; whoever is served
+        # goes on being looked after.
+        parsed = parse_json(memory.document, _without_limits(rules), file=file)
     if isinstance(parsed, tuple):
         return None
     gone_since = reading.absent_since if reading.presence is Presence.ABSENT else None

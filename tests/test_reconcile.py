@@ -487,3 +487,15 @@ def test_clients_get_their_writes_back_when_a_server_could_not_be_stopped(servin
     serving.visit()
 
     assert not serving.world.servers["acme"].writes_paused
+
+
+def test_a_tenant_that_tightened_limits_forbid_goes_on_being_looked_after(serving):
+    serving.folder.spoil()
+    large = serving.memory.document.replace('"spec":{}', '"spec":{"memory":{"max":"65GiB"}}')
+    serving.world.memories["acme"] = replace(serving.memory, document=large)
+    serving.world.kill("acme")
+
+    serving.visit()
+
+    assert "65GiB" in large
+    assert serving.world.is_answering("acme")

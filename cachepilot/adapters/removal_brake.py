@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from cachepilot.errors import StalledError
 from cachepilot.observe.memory import Memory
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.ports import SpecSource
@@ -87,7 +88,10 @@ class RemovalBrake:
         )
 
     def _serves(self, name: TenantName) -> bool:
-        memory = self._recall(name)
+        try:
+            memory = self._recall(name)
+        except StalledError:
+            return True  # whoever cannot be judged counts as served, which only holds harder
         if memory.retired or not memory.document:
             return False
         spec = json.loads(memory.document).get("spec") or {}

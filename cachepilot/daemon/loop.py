@@ -46,6 +46,7 @@ class Loop:
         on_result: Told of each result, in the worker's thread.
         on_panic: Told of an exception that nobody expected.
         monotonic: Seconds that never jump.
+        utc_now: The time, to tell echoes of our own actions from news.
         dice: Where jitter comes from.
         resync: Seconds until a settled tenant is looked at again.
     """
@@ -57,6 +58,7 @@ class Loop:
         on_result: Callable[[VisitResult], None],
         on_panic: Callable[[TenantName, Exception], None],
         monotonic: Callable[[], float],
+        utc_now: Callable[[], datetime],
         dice: random.Random,
         resync: float,
     ) -> None:
@@ -64,6 +66,7 @@ class Loop:
         self._on_result = on_result
         self._on_panic = on_panic
         self._monotonic = monotonic
+        self._utc_now = utc_now
         self._dice = dice
         self._resync = resync
         self._queue = WorkQueue()
@@ -99,8 +102,10 @@ class Loop:
         with self._changed:
             if happened_at is not None and not self._queue.is_busy(name):
                 seen_at = self._seen_at.get(name)
-                if seen_at is not None and happened_at <= seen_at:
-                    return
+                if seen_at is not None and happened_at <= seen_at <= self._utc_now():
+                    return  # unless the clock was set back since: then nothing follows from it
+                if self._failures.get(name) and not fresh:
+                    return  # its own crashes must not shorten the pause after a failure
             hinted = happened_at.timestamp() if happened_at else _NEVER_AN_ECHO
             self._hinted_at[name] = max(hinted, self._hinted_at.get(name, hinted))
             if fresh:

@@ -77,6 +77,7 @@ class Service:
             on_result=self._fleet.take,
             on_panic=self._on_panic,
             monotonic=clock.monotonic,
+            utc_now=clock.utc_now,
             dice=random.Random(),  # noqa: S311 - jitter, not a secret
             resync=settings.daemon.resync.total_seconds(),
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import (
     Liveness,
+    Resources,
     Role,
     SeenContainer,
     SeenServer,
@@ -71,7 +73,8 @@ def plan_server(
     elif replace_cause := _replace_cause(container, workload):
         yield from _plan_prerequisites(spec, seen, reservation, rules)
         yield from _plan_end(spec, seen, container, replace_cause)
-        yield from _plan_birth(spec, seen, workload, replace_cause)
+        roomy = replace(workload, resources=_roomy(workload.resources, container))
+        yield from _plan_birth(spec, seen, roomy, replace_cause)
         yield from plan_wish(spec, seen)
     else:
         if container.name != container_name(spec.name, Role.SERVER):
@@ -110,6 +113,8 @@ def must_not_stop(
         return None
     wish = spec.restarted_at
     wanted = not spec.serves or (wish is not None and wish != seen.memory.restarted_at)
+    server = seen.server
+    wanted = wanted or (isinstance(server, SeenServer) and server.directive("dir") == "")
     if reservation is not None and not wanted:
         workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
         wanted = _replace_cause(container, workload) is not None
@@ -246,7 +251,7 @@ def _plan_wished_restart(
         stuck = [
             name for name, _, _ in differences(directives, seen.server) if needs_restart(name)
         ]
-        if stuck:
+        if stuck and not cannot_be_quiet(spec, seen):
             cause = f"only a restart changes {', '.join(stuck)}"
             yield from plan_quiet(spec, seen, cause)
             yield from _plan_restart(spec, seen, container, cause)
@@ -261,9 +266,18 @@ def _thaw(spec: TenantSpec, container: SeenContainer) -> Action:
     )
 
 
+def _roomy(wanted: Resources, container: SeenContainer) -> Resources:
+    """Return *wanted* with no less memory than the container has: what it holds must still load.
+
+    A limit shrinks only below a running server that has given the memory back.
+    """
+    memory = max(wanted.memory, container.resources.memory)
+    return replace(wanted, memory=memory, swap=memory)
+
+
 def _plan_room(spec: TenantSpec, container: SeenContainer) -> Iterator[Action]:
     """Yield the wanted limits for a server that is down, maybe because of too tight ones."""
-    wanted = wanted_resources(spec)
+    wanted = _roomy(wanted_resources(spec), container)
     if container.resources != wanted:
         yield UpdateResources(
             tenant_name=spec.name,
@@ -292,4 +306,6 @@ def _plan_restart(
 def _patience_to_stop(spec: TenantSpec, seen: Snapshot) -> timedelta:
     used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
     # A server cannot hold more than its container, whatever it says of itself.
-    return stop_timeout(min(used, spec.memory_limit))
+    container = seen.container(Role.SERVER)
+    most = container.resources.memory if container else spec.memory_limit
+    return stop_timeout(min(used, max(most, spec.memory_limit)))

@@ -112,9 +112,12 @@ def plan_certificate(
         )
 
 
-def can_wait(leaf: SeenCertificate | None, now: datetime) -> bool:
-    """Return whether *leaf* still serves for the moment, so that a new one is not urgent."""
-    return leaf is not None and not leaf.problem and leaf.not_before <= now < leaf.not_after
+def can_wait(leaf: SeenCertificate | None) -> bool:
+    """Return whether a server starts with *leaf*, so that a new one may come later.
+
+    Even one that seems to be over: maybe it is the clock that is wrong.
+    """
+    return leaf is not None and not leaf.problem
 
 
 def plan_pruning(spec: TenantSpec, *, stale: bool, keep: int) -> Iterator[Action]:

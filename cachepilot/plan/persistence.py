@@ -141,7 +141,7 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
             cause=cause,
             instance=instance,
             # Twice what a save may take: writes must not come back between save and stop.
-            pause=2 * stop_timeout(min(server.used_memory, spec.memory_limit)),
+            pause=2 * stop_timeout(server.used_memory),
         )
 
 
@@ -165,8 +165,13 @@ def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:
     if seen.memory.data_ready and not seen.files.data_marker:
         return "its data folder is gone, so the server holds the last copy"
     if isinstance(seen.server, SeenServer):
+        if seen.server.directive("dir") == "":
+            return "its data folder was deleted below it, so the server holds the last copy"
         return "it is loading its data" if seen.server.loading else ""
-    if mode_in_force(spec, seen) is AOF:
+    if mode_in_force(spec, seen) is AOF or (
+        not spec.serves and mode_in_force(spec, seen) is not NONE
+    ):
+        # It keeps what it holds when it is told to stop.
         return ""
     why = seen.server.why if isinstance(seen.server, Unreachable) else "nobody asked it"
     return f"its data cannot be saved first: {why}"

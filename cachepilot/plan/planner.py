@@ -7,7 +7,14 @@ from datetime import datetime
 
 from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
-from cachepilot.plan.actions import Action, Blocked, Plan, Reserve, WriteConfiguration
+from cachepilot.plan.actions import (
+    Action,
+    Blocked,
+    Plan,
+    RememberPersistence,
+    Reserve,
+    WriteConfiguration,
+)
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
 from cachepilot.plan.containers import must_not_stop, plan_rest, plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
@@ -72,7 +79,7 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
     first = blocked[0] if blocked else None
     identity = tuple(_plan_identity(spec, seen, reservation))
     renewal = tuple(plan_certificate(spec, seen, reservation, now))
-    if can_wait(seen.certificate, now) and _plan_down(spec, seen, reservation, rules, identity):
+    if can_wait(seen.certificate) and _plan_down(spec, seen, reservation, rules, identity):
         renewal = ()  # a server that is down comes first, even if nothing can be signed today
     identity += renewal
     memory = project(seen.memory, reservation, identity)
@@ -118,15 +125,18 @@ def _in_order(
     Where drift is only observed, redis.conf goes last: a visit that is cut short would otherwise
     leave a new file beside an old server, which looks just as if somebody had changed the server.
     """
-    if rules.drift is not DriftMode.OBSERVE:
-        return (*files, *live)
+    changes_mode = any(isinstance(action, RememberPersistence) for action in live)
+    if rules.drift is not DriftMode.OBSERVE or changes_mode:
+        return (*files, *live)  # a change of mode writes the file itself, in its own order
     late = tuple(action for action in files if isinstance(action, WriteConfiguration))
     early = tuple(action for action in files if not isinstance(action, WriteConfiguration))
     return (*early, *live, *late)
 
 
 def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:
-    if reservation != seen.memory.reservation:
+    held = {port for port, owner in seen.host.owned_ports if owner == spec.name}
+    wanted = {reservation.tls_port, reservation.plain_port} - {None}
+    if reservation != seen.memory.reservation or held != wanted:
         cause = "nothing is reserved yet" if not seen.memory.reservation else "the spec changed"
         yield Reserve(tenant_name=spec.name, cause=cause, reservation=reservation)
     yield from plan_first_mode(spec, seen)

@@ -152,7 +152,9 @@ def _same(name: str, wanted: str, seen: str | None) -> bool:
 
 def _event_classes(text: str) -> frozenset[str]:
     """Expand the shorthand A, which servers write back in its place and in their own order."""
-    return frozenset(text.replace("A", _KEYSPACE_ALL))
+    classes = frozenset(text.replace("A", _KEYSPACE_ALL))
+    # Beside all the others, servers forget to mention new keys.
+    return classes - {"n"} if classes.issuperset(_KEYSPACE_ALL) else classes
 
 
 def _buffer_classes(text: str) -> dict[str, tuple[str, ...]]:

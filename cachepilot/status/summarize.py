@@ -216,7 +216,7 @@ def _word(visit: Visit, facts: dict[ConditionType, Fact]) -> str:
     stalled = ConditionType.STALLED in facts
     container = visit.seen.container(Role.SERVER) if visit.seen else None
     if not spec.serves:
-        done = visit.seen is not None and not visit.plan.actions
+        done = visit.seen is not None and not visit.plan.actions and not visit.plan.blocked
         ended = "Deleted" if spec.state is State.DELETED else "Stopped"
         return ended if done else "Stalled" if stalled else "Stopping"
     ready = facts[ConditionType.READY].status

@@ -54,6 +54,7 @@ class Bench:
         self.visits, self.results, self.panics = Visits(), [], []
         self.told = threading.Condition()
         self.loop = Loop(
+            utc_now=lambda: datetime.max.replace(tzinfo=UTC),
             visit=self.visits,
             on_result=self._tell(self.results),
             on_panic=lambda name, error: self._tell(self.panics)((name, error)),

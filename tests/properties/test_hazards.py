@@ -10,9 +10,10 @@ import pytest
 from cachepilot.apply.executor import perform
 from cachepilot.apply.outcome import Done
 from cachepilot.errors import StalledError, UnavailableError
-from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.observe.snapshot import SeenAuthority, SeenServer
+from cachepilot.plan.actions import CreateContainer
 from cachepilot.plan.planner import plan_tenant
-from cachepilot.spec.document import AccessMode, PersistenceMode, State
+from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
 from cachepilot.spec.rules import DriftMode, Rules
 from tests.builders import tenant
 from tests.fakes import readers
@@ -290,3 +291,102 @@ def test_a_server_that_holds_the_last_copy_is_not_stopped(change):
 
     assert found.actions == ()
     assert found.blocked is not None
+
+
+def holding(monkeypatch, used):
+    """Let every server say that it holds so many bytes."""
+    ask = readers.FakeServers.ask
+
+    def more(*given, **how):
+        found = ask(*given, **how)
+        size = {"used_memory": used, "resident_memory": used}
+        return replace(found, **size) if isinstance(found, SeenServer) else found
+
+    monkeypatch.setattr(readers.FakeServers, "ask", more)
+
+
+@pytest.mark.parametrize("policy", [MemoryPolicy.NOEVICTION, MemoryPolicy.ALLKEYS_LRU])
+def test_a_shrink_that_has_to_wait_is_not_forced_on_a_server_that_is_down(monkeypatch, policy):
+    before = tenant(
+        persistence=RDB, memory_max=256 * MIB, memory_limit=512 * MIB, memory_policy=policy
+    )
+    world = settled(before)
+    holding(monkeypatch, 200 * MIB)
+    after = replace(before, memory_max=32 * MIB, memory_limit=80 * MIB)
+    visit(world, after)
+    world.kill("acme")
+
+    visit(world, after)
+
+    assert world.is_answering("acme")
+    assert world.containers["acme"].resources.memory == 512 * MIB
+
+
+def test_a_container_that_is_made_smaller_and_anew_still_loads_what_it_held(monkeypatch):
+    before = tenant(memory_max=256 * MIB, memory_limit=312 * MIB)
+    world = settled(before)
+    holding(monkeypatch, 200 * MIB)
+    after = replace(before, memory_max=32 * MIB, memory_limit=52 * MIB, tls_port=7400)
+
+    born = [each for each in plan(world, after).actions if isinstance(each, CreateContainer)]
+
+    assert [each.workload.resources.memory for each in born] == [312 * MIB]
+
+
+@pytest.mark.parametrize("days", [-400, 100])
+def test_a_wrong_clock_does_not_keep_a_server_down(days):
+    spec = tenant(persistence=AOF)
+    world = settled(spec)
+    world.tick(timedelta(days=days))
+    world.kill("acme")
+    writers = writers_of(world)
+
+    def refuse(*_, **__):
+        raise StalledError("is the clock right?", reason="AuthorityBroken")
+
+    writers.certificates.issue = refuse
+    visit(world, spec, writers=writers)
+
+    assert world.is_answering("acme")
+
+
+def test_a_data_folder_put_back_below_a_running_server_does_not_restart_it():
+    """Such a server says that its folder is "", and holds the only copy of what came since."""
+    spec = tenant(persistence=AOF)
+    world = settled(spec)
+    seen = look(world, spec)
+    told = tuple((name, "" if name == "dir" else value) for name, value in seen.server.directives)
+
+    found = plan_tenant(
+        spec, replace(seen, server=replace(seen.server, directives=told)), Rules(), seen.at
+    )
+
+    assert "RestartContainer" not in names(found.actions)
+    assert found.blocked.reason == "CannotStopSafely"
+
+
+def test_ports_that_a_cut_visit_left_in_the_ledger_are_given_back():
+    world = settled(tenant())
+    seen = look(world, tenant())
+    host = replace(seen.host, owned_ports=((7400, "acme"),))
+
+    found = plan_tenant(tenant(), replace(seen, host=host), Rules(), seen.at)
+
+    assert names(found.actions)[:1] == ["Reserve"]
+
+
+def test_a_power_cut_behind_a_change_of_mode_loses_nothing_where_drift_is_observed():
+    before = tenant(persistence=RDB)
+    world = settled(before, rules=OBSERVE)
+    world.write("acme", 1)
+    world.disk("acme").dump = 1
+    after = replace(before, persistence=AOF, memory_max=64 * MIB)
+    for action in plan(world, after, rules=OBSERVE).actions:
+        assert isinstance(perform(action, writers_of(world), now=world.tick()), Done)
+    world.write("acme", 2)
+
+    world.kill("acme")
+    world.boot("acme")
+    visit(world, after, rules=OBSERVE)
+
+    assert world.servers["acme"].data == 2
