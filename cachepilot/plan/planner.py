@@ -136,7 +136,8 @@ def _in_order(
 def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:
     held = {port for port, owner in seen.host.owned_ports if owner == spec.name}
     wanted = {reservation.tls_port, reservation.plain_port} - {None}
-    if reservation != seen.memory.reservation or held != wanted:
+    # A visit that was cut short may have left the ledger with other ports than the record.
+    if reservation != seen.memory.reservation or (held and held != wanted):
         cause = "nothing is reserved yet" if not seen.memory.reservation else "the spec changed"
         yield Reserve(tenant_name=spec.name, cause=cause, reservation=reservation)
     yield from plan_first_mode(spec, seen)
