@@ -37,6 +37,7 @@ class Reporter:
         self._compared = 0.0
         self._problems: tuple[Problem, ...] = ()
         self._published = 0.0
+        self._unpublished = ""
         self._told: dict[str, frozenset[str]] = {}
 
     def use_settings(self, settings: Settings) -> None:
@@ -85,13 +86,16 @@ class Reporter:
         try:
             self._parts.board.publish_host(self._host_status())
         except (CachePilotError, OSError) as error:
-            self._docker_problem = self._docker_problem or f"cannot publish status: {error}"
+            self._unpublished = f"cannot publish status: {error}"
+        else:
+            self._unpublished = ""
 
     def headline(self) -> str:
         """Return one line for ``systemctl status``."""
         words = self._fleet.count_words()
         parts = [f"{number} {word}" for word, number in sorted(words.items())]
-        trouble = f"; {self._docker_problem}" if self._docker_problem else ""
+        troubles = filter(None, (self._docker_problem, self._unpublished))
+        trouble = "".join(f"; {each}" for each in troubles)
         return f"{words.total()} tenants: {', '.join(parts) or 'none'}{trouble}"
 
     def stuck(self, longest_action: float) -> dict[str, str]:
