@@ -251,7 +251,7 @@ def test_the_way_in_changes_with_the_data_intact(fleet, mode):
 def test_a_pinned_port_and_another_address_move_the_tenant_with_its_data(fleet, mode):
     tenant = fleet.tenant(f"move-{mode}").write({"persistence": {"mode": mode}}).settle()
     tenant.put(kept="yes")
-    port = fleet.slot.free_port(2 + MODES.index(mode))
+    port = fleet.slot.free_port(5 + MODES.index(mode))
 
     tenant.edit({"access": {"ports": {"tls": port}, "bind": ["127.0.0.2"]}}).settle()
 
