@@ -26,6 +26,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
+_HASH = re.compile(r"#[0-9a-fA-F]{64}")
 _SATURATED = "max number of clients"
 # Far more than an honest server has; a dishonest one must not fill our logs.
 _MOST_USERS = 32
@@ -296,7 +297,8 @@ def _why(error: Exception) -> str:
         return "its management socket is missing"
     if isinstance(error, redis.exceptions.AuthenticationError):
         return "it refuses the daemon's password"
-    text = shorten(str(error), 200)
+    # A server quotes the rule that it refuses, and a rule may be the hash of a password.
+    text = shorten(_HASH.sub("#…", str(error)), 200)
     if "/proc/self/fd" in text:
         return "its management socket does not answer"
     return text or type(error).__name__
