@@ -20,7 +20,9 @@ from cachepilot.observe.snapshot import Snapshot, Unknown
 from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
 from cachepilot.plan.persistence import plan_relief
 from cachepilot.plan.planner import plan_tenant
+from cachepilot.plan.rotation import next_rotation_step
 from cachepilot.plan.server_config import managed_directives
+from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.parse import parse_json
 from cachepilot.spec.ports import SpecSource
@@ -61,7 +63,7 @@ class Requeue:
     """When to look again.
 
     Attributes:
-        after: A pause chosen by what we wait for; None means at the next resync.
+        after: A pause chosen by what we wait for; the next resync ends it, too.
         failed: Whether pauses should grow.
     """
 
@@ -118,7 +120,9 @@ def next_visit(visit: Visit) -> Requeue:
         case Stalled() | Done() | None:
             unfinished = bool(visit.plan.actions) or bool(visit.trouble)
             unsure = visit.seen is not None and isinstance(visit.seen.containers, Unknown)
-            return Requeue(failed=unfinished or unsure or not _is_settled(visit))
+            if unfinished or unsure or not _is_settled(visit):
+                return Requeue(failed=True)
+            return Requeue(after=_until_next_step(visit))
         case _:
             assert_never(last)
 
@@ -130,6 +134,14 @@ def _is_settled(visit: Visit) -> bool:
         return True
     answers = seen.server is not None and not hasattr(seen.server, "why")
     return visit.plan.blocked is None and answers and not any(e.problem for e in seen.endpoints)
+
+
+def _until_next_step(visit: Visit) -> timedelta | None:
+    """Return how long nothing has to be done, if a plan already knows."""
+    if visit.spec is None or visit.seen is None or not visit.spec.serves or visit.spec.paused:
+        return None
+    step = next_rotation_step(visit.spec, visit.memory)
+    return max(step - visit.seen.at, timedelta(seconds=1)) if step else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +229,9 @@ class _Errand:
             password_file=spec.password_file,
             listeners=spec.listeners,
             directives=managed_directives(spec),
+            customer=CUSTOMER,
+            grace=spec.grace,
+            gateways=self.terms.rules.network.gateways,
         )
         return collect(self.name, questions, self.world.readers, now=self.world.utc_now())
 

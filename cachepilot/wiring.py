@@ -85,6 +85,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         connections,
         revision_of=records.revision_of,
         hashes=records.hashes,
+        password=records.password,
         monotonic=clock.monotonic,
         stopping=stopping,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,6 +33,9 @@ class _StoredCredential(_Stored):
     user: str = Field(min_length=1)
     revision: int = Field(ge=1)
     from_file: bool
+    # Records of the first release say neither.
+    pending: bool = False
+    since: datetime | None = None
     password: str = Field(min_length=1, repr=False)
 
 
@@ -49,6 +53,8 @@ def render_record(tenant_name: TenantName, record: Record) -> bytes:
             user=seen.user,
             revision=seen.revision,
             from_file=seen.from_file,
+            pending=seen.pending,
+            since=seen.since,
             password=password.reveal(),
         )
         for seen, password in zip(record.memory.credentials, record.passwords, strict=True)
@@ -83,7 +89,13 @@ def parse_record(tenant_name: TenantName, content: bytes) -> Record:
     if stored.tenant != tenant_name:
         raise ValueError(f"it is the record of tenant {stored.tenant[:64]!r}")
     credentials = tuple(
-        SeenCredential(user=kept.user, revision=kept.revision, from_file=kept.from_file)
+        SeenCredential(
+            user=kept.user,
+            revision=kept.revision,
+            from_file=kept.from_file,
+            pending=kept.pending,
+            since=kept.since,
+        )
         for kept in stored.credentials
     )
     return Record(

@@ -14,15 +14,11 @@ from cachepilot.adapters.password_file import read_password
 from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.secret import Secret
-from cachepilot.observe.memory import Reservation, SeenCredential
+from cachepilot.observe.memory import Memory, Reservation, SeenCredential
 from cachepilot.spec.document import PersistenceMode, TenantName
 
 PASSWORD_LENGTH = 32
 _ALPHABET = string.ascii_letters + string.digits
-
-# A server accepts the revision before the newest one until it was told of the newest; older
-# ones are forgotten, because a password that nobody needs is only a risk.
-_KEPT_REVISIONS = 2
 
 
 class RecordWriter:
@@ -66,22 +62,66 @@ class RecordWriter:
         self._ledger.reserve(tenant_name, reservation, now=self._utc_now())
         self._records.amend(tenant_name, lambda memory: replace(memory, reservation=reservation))
 
-    def generate_credential(self, tenant_name: TenantName, *, user: str) -> None:
-        """Draw a 32-character password as the next revision of *user*."""
+    def generate_credential(
+        self,
+        tenant_name: TenantName,
+        *,
+        user: str,
+        pending: bool,
+        wish: str | None,
+        now: datetime,
+    ) -> None:
+        """Draw a 32-character password as the next revision of *user*, and *wish* as served."""
         drawn = Secret("".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH)))
-        self._records.change(
-            tenant_name, lambda record: _with_password(record, user, drawn, from_file=False)
-        )
+        fresh = SeenCredential(user=user, revision=1, pending=pending, since=now)
 
-    def adopt_password(self, tenant_name: TenantName, *, user: str, path: str) -> None:
+        def draw(record: Record) -> Record:
+            record = _with_password(record, fresh, drawn)
+            if wish is None:
+                return record
+            return replace(record, memory=replace(record.memory, rotated_at=wish))
+
+        self._records.change(tenant_name, draw)
+
+    def adopt_password(
+        self, tenant_name: TenantName, *, user: str, path: str, pending: bool, now: datetime
+    ) -> None:
         """Read the first line of *path* as the next revision of *user*; once for one content.
 
         Raises:
             StalledError: The file cannot be used (reason ``PasswordFileUnusable``).
         """
         read = read_password(Path(path))
+        fresh = SeenCredential(user=user, revision=1, from_file=True, pending=pending, since=now)
+        self._records.change(tenant_name, lambda record: _with_password(record, fresh, read))
+
+    def promote_credential(
+        self, tenant_name: TenantName, *, user: str, revision: int, now: datetime
+    ) -> None:
+        """Record that a pending password came into force."""
+
+        def promote(memory: Memory) -> Memory:
+            return replace(
+                memory,
+                credentials=tuple(
+                    replace(seen, pending=False, since=now)
+                    if (seen.user, seen.revision, seen.pending) == (user, revision, True)
+                    else seen
+                    for seen in memory.credentials
+                ),
+            )
+
+        self._records.amend(tenant_name, promote)
+
+    def forget_credentials(
+        self, tenant_name: TenantName, *, user: str, revisions: tuple[int, ...]
+    ) -> None:
+        """Remove passwords from the record."""
         self._records.change(
-            tenant_name, lambda record: _with_password(record, user, read, from_file=True)
+            tenant_name,
+            lambda record: _keep(
+                record, lambda seen, _: seen.user != user or seen.revision not in revisions
+            ),
         )
 
     def begin_restart(self, tenant_name: TenantName, *, wish: str, at: datetime) -> None:
@@ -103,18 +143,33 @@ class RecordWriter:
         self._records.amend(tenant_name, lambda memory: replace(memory, persistence=mode))
 
 
-def _with_password(record: Record, user: str, secret: Secret, *, from_file: bool) -> Record:
-    """Return *record* with *secret* as the newest password of *user*, the newest first."""
-    pairs = tuple(zip(record.memory.credentials, record.passwords, strict=True))
-    mine = [pair for pair in pairs if pair[0].user == user]
-    if mine and mine[0][1] == secret and mine[0][0].from_file == from_file:
-        return record
-    revision = mine[0][0].revision + 1 if mine else 1
-    newest = SeenCredential(user=user, revision=revision, from_file=from_file)
-    # One password has one revision, so that a hash read back means one thing.
-    earlier = [pair for pair in mine if pair[1] != secret][: _KEPT_REVISIONS - 1]
-    others = [pair for pair in pairs if pair[0].user != user]
-    kept = ((newest, secret), *earlier, *others)
+def _with_password(record: Record, fresh: SeenCredential, secret: Secret) -> Record:
+    """Return *record* with *secret* as the next password of a user.
+
+    One that is pending is given up for it. No password has two revisions, so that a hash read back
+    means one thing.
+    """
+    user = fresh.user
+    known = record.memory.credentials_of(user)
+    documented = record.memory.credential(user)
+    if known:
+        fresh = replace(fresh, revision=known[0].revision + 1)
+    for seen, password in zip(record.memory.credentials, record.passwords, strict=True):
+        if seen.user == user and password == secret and seen in (known[0], documented):
+            fresh = replace(seen, from_file=fresh.from_file)
+    kept = _keep(
+        record, lambda seen, old: seen.user != user or not (seen.pending or old == secret)
+    )
+    return Record(
+        memory=replace(kept.memory, credentials=(fresh, *kept.memory.credentials)),
+        passwords=(secret, *kept.passwords),
+    )
+
+
+def _keep(record: Record, wanted: Callable[[SeenCredential, Secret], bool]) -> Record:
+    """Return *record* with only the passwords that are *wanted*."""
+    pairs = zip(record.memory.credentials, record.passwords, strict=True)
+    kept = [pair for pair in pairs if wanted(*pair)]
     return Record(
         memory=replace(record.memory, credentials=tuple(seen for seen, _ in kept)),
         passwords=tuple(password for _, password in kept),

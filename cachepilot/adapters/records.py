@@ -85,18 +85,34 @@ class Records:
         return found
 
     def secret(self, tenant_name: TenantName, user: str) -> Secret:
-        """Return the newest password of *user*.
+        """Return the password that *user* is documented to log in with.
 
         Raises:
             UnavailableError: There is none yet.
         """
-        for secret in self.secrets(tenant_name, user):
-            return secret
+        documented = self._read(tenant_name).memory.credential(user)
+        for revision, secret in self._passwords(tenant_name, user):
+            if documented and revision == documented.revision:
+                return secret
         raise UnavailableError(f"cannot log in to tenant {tenant_name}: no password of {user} yet")
 
     def secrets(self, tenant_name: TenantName, user: str) -> tuple[Secret, ...]:
-        """Return every password of *user* that a server may still accept, newest first."""
+        """Return every password of *user* that a server may accept, newest first."""
         return tuple(secret for _, secret in self._passwords(tenant_name, user))
+
+    def password(self, tenant_name: TenantName, user: str, revision: int) -> Secret:
+        """Return the password of one revision.
+
+        Raises:
+            WaitingError: It is not kept, so the plan that names it is out of date.
+        """
+        kept = dict(self._passwords(tenant_name, user))
+        if revision not in kept:
+            raise WaitingError(
+                f"cannot use password {revision} of {user} for tenant {tenant_name}: "
+                "it is no longer kept; look again"
+            )
+        return kept[revision]
 
     def revision_of(self, tenant_name: TenantName, user: str, sha256: str) -> str:
         """Return the revision whose password has this hash as text, or ``unknown``."""
@@ -113,13 +129,7 @@ class Records:
         Raises:
             WaitingError: A revision is not kept, so the plan that names it is out of date.
         """
-        kept = dict(self._passwords(tenant_name, user))
-        if lost := [revision for revision in revisions if revision not in kept]:
-            raise WaitingError(
-                f"cannot use password {lost[0]} of {user} for tenant {tenant_name}: "
-                "it is no longer kept; look again"
-            )
-        return tuple(kept[revision].sha256() for revision in revisions)
+        return tuple(self.password(tenant_name, user, revision).sha256() for revision in revisions)
 
     def remember_certificate(self, tenant_name: TenantName, revision: int) -> None:
         """Record which leaf should be served."""

@@ -57,7 +57,8 @@ class ManagementConnections:
         with self._lock:
             client = self._clients.get(key)
         if client is None:
-            client = self._open(tenant_name, instance)
+            password = self._password(tenant_name)
+            client = self._open(tenant_name, instance, user=DAEMON, password=password)
             with self._lock:
                 self._clients[key] = client
         guard = cast("GuardedConnection", client.connection).guard
@@ -79,8 +80,19 @@ class ManagementConnections:
         for client in clients:
             client.close()
 
-    def _open(self, tenant_name: TenantName, instance: int) -> redis.Redis:
-        password = self._password(tenant_name)
+    def log_in(
+        self, tenant_name: TenantName, instance: int, *, user: str, password: Secret
+    ) -> None:
+        """Log in as *user* over a connection of its own, and leave again.
+
+        Raises:
+            As :meth:`get`.
+        """
+        self._open(tenant_name, instance, user=user, password=password).close()
+
+    def _open(
+        self, tenant_name: TenantName, instance: int, *, user: str, password: Secret
+    ) -> redis.Redis:
         # A socket's path has at most 107 bytes, so the folder is opened and named by descriptor.
         folder = os.open(
             self._run_folder(tenant_name, instance), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -91,7 +103,8 @@ class ManagementConnections:
                 raise FileNotFoundError(f"{_SOCKET} of {tenant_name} is not a socket")
             # The owner of the folder is the user that the server runs as.
             uid = os.fstat(folder).st_uid
-            client = self._connect(f"/proc/self/fd/{folder}/{_SOCKET}", password, uid)
+            path = f"/proc/self/fd/{folder}/{_SOCKET}"
+            client = self._connect(path, user, password, uid)
         finally:
             os.close(folder)
         # The descriptor may soon mean something else, so this client must never reconnect by
@@ -99,13 +112,13 @@ class ManagementConnections:
         client.connection.path = "/nonexistent"  # type: ignore[union-attr]
         return client
 
-    def _connect(self, path: str, password: Secret, uid: int) -> redis.Redis:
+    def _connect(self, path: str, user: str, password: Secret, uid: int) -> redis.Redis:
         pool = redis.ConnectionPool(
             connection_class=GuardedConnection,
             uid=uid,
             monotonic=self._monotonic,
             path=path,
-            username=DAEMON,
+            username=user,
             password=password.reveal(),
             socket_timeout=_TIMEOUT,
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),

@@ -7,14 +7,18 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
 import redis
 import redis.exceptions
 
+from cachepilot.adapters.redis_clients import ask_about_clients
 from cachepilot.adapters.redis_connections import ManagementConnections
+from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.shape import LONGEST_STOP
@@ -43,6 +47,7 @@ class RedisManagement:
         connections: Kept connections.
         revision_of: Maps (tenant, user, SHA-256) to the revision of a password or ``unknown``.
         hashes: Maps (tenant, user, revisions) to the SHA-256 of each.
+        password: Maps (tenant, user, revision) to the password.
         monotonic: Seconds that never jump.
         stopping: Set when the daemon stops; ends every wait.
     """
@@ -53,31 +58,42 @@ class RedisManagement:
         *,
         revision_of: Callable[[TenantName, str, str], str],
         hashes: Callable[[TenantName, str, tuple[int, ...]], tuple[str, ...]],
+        password: Callable[[TenantName, str, int], Secret],
         monotonic: Callable[[], float],
         stopping: threading.Event,
     ) -> None:
         self._connections = connections
         self._revision_of = revision_of
         self._hashes = hashes
+        self._password = password
         self._monotonic = monotonic
         self._stopping = stopping
 
     # Questions --------------------------------------------------------------------------------
 
     def ask(
-        self, tenant_name: TenantName, *, instance: int, directives: tuple[str, ...]
+        self,
+        tenant_name: TenantName,
+        *,
+        instance: int,
+        directives: tuple[str, ...],
+        clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
         """Return the server's own answers, or why it gave none.
 
         A kept connection that broke, as every restart breaks it, is replaced once.
         """
-        answer = self._ask_once(tenant_name, instance, directives)
+        answer = self._ask_once(tenant_name, instance, directives, clients)
         if isinstance(answer, Unreachable) and not answer.saturated:
-            answer = self._ask_once(tenant_name, instance, directives)
+            answer = self._ask_once(tenant_name, instance, directives, clients)
         return answer
 
     def _ask_once(
-        self, tenant_name: TenantName, instance: int, directives: tuple[str, ...]
+        self,
+        tenant_name: TenantName,
+        instance: int,
+        directives: tuple[str, ...],
+        clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
         try:
             client = self._connections.get(tenant_name, instance)
@@ -89,7 +105,8 @@ class RedisManagement:
             names = [str(name) for name in client.acl_users()][:_MOST_USERS]
             users: dict[str, Any] = {name: client.acl_getuser(name) for name in names}
             asked = {name: value for name, value in values.items() if name in directives}
-            return self._seen(tenant_name, info, asked, users)
+            seen = self._seen(tenant_name, info, asked, users)
+            return replace(seen, **ask_about_clients(client, clients))
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(_why(error), saturated=_SATURATED in str(error))
@@ -232,6 +249,24 @@ class RedisManagement:
         what = f"set user {user.name}"
         with self._order(tenant_name, instance, what, reason="UserRefused") as client:
             _execute(client, "ACL SETUSER", user.name, "reset", *rules)
+
+    def prove_login(
+        self, tenant_name: TenantName, *, instance: int, user: str, passwords: tuple[int, ...]
+    ) -> None:
+        """Log in with each of *passwords*."""
+        for revision in passwords:
+            password = self._password(tenant_name, user, revision)
+            try:
+                self._connections.log_in(tenant_name, instance, user=user, password=password)
+            except redis.exceptions.AuthenticationError as error:
+                raise StalledError(
+                    f"cannot log in to {tenant_name} as {user} with password {revision}",
+                    reason="LoginRefused",
+                ) from error
+            except (redis.exceptions.RedisError, OSError) as error:
+                raise UnavailableError(
+                    f"cannot try the passwords of {tenant_name}: {_why(error)}"
+                ) from error
 
     def delete_user(self, tenant_name: TenantName, *, instance: int, user: str) -> None:
         """Remove one user."""

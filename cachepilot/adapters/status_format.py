@@ -126,7 +126,13 @@ def render_spec(spec: TenantSpec) -> Json:
             "lifetime": duration_to_text(spec.certificate_lifetime),
             "renewBefore": duration_to_text(spec.renew_before),
         },
-        "auth": {"passwordFile": spec.password_file, "scripting": spec.scripting},
+        "auth": {
+            "passwordFile": spec.password_file,
+            "rotatedAt": spec.rotated_at,
+            "rotateEvery": duration_to_text(spec.rotate_every) if spec.rotate_every else None,
+            "grace": duration_to_text(spec.grace),
+            "scripting": spec.scripting,
+        },
         "restartedAt": spec.restarted_at,
     }
 
@@ -162,6 +168,7 @@ def _render_snapshot(snapshot: Snapshot) -> Json:
 
 def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
     memory, access, tls = content["memory"], content["access"], content["tls"]
+    auth = content["auth"]
     return TenantSpec(
         name=name,
         state=State(content["state"]),
@@ -180,8 +187,11 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         names=tuple(tls["names"]),
         certificate_lifetime=duration_from_text(tls["lifetime"]),
         renew_before=duration_from_text(tls["renewBefore"]),
-        password_file=content["auth"]["passwordFile"],
-        scripting=content["auth"]["scripting"],
+        password_file=auth["passwordFile"],
+        rotated_at=auth["rotatedAt"],
+        rotate_every=duration_from_text(auth["rotateEvery"]) if auth["rotateEvery"] else None,
+        grace=duration_from_text(auth["grace"]),
+        scripting=auth["scripting"],
         restarted_at=content["restartedAt"],
     )
 

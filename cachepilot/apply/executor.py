@@ -51,7 +51,7 @@ def perform_all(
 def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
     """Dispatch by chapter of the outside; each arm below is one call."""
     if isinstance(action, a.MemoryAction):
-        _remember(action, writers)
+        _remember(action, writers, now=now)
     elif isinstance(action, a.FileAction):
         _write(action, writers, now=now)
     elif isinstance(action, a.ContainerAction):
@@ -62,7 +62,7 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         assert_never(action)
 
 
-def _remember(action: a.MemoryAction, writers: Writers) -> None:
+def _remember(action: a.MemoryAction, writers: Writers, *, now: datetime) -> None:
     name, memory = action.tenant_name, writers.memory
     match action:
         case a.RememberDocument(generation=n, digest=digest, source=source, document=document):
@@ -73,10 +73,14 @@ def _remember(action: a.MemoryAction, writers: Writers) -> None:
             memory.retire(name)
         case a.Reserve(reservation=reservation):
             memory.reserve(name, reservation)
-        case a.GenerateCredential(user=user):
-            memory.generate_credential(name, user=user)
-        case a.AdoptPassword(user=user, path=path):
-            memory.adopt_password(name, user=user, path=path)
+        case a.GenerateCredential(user=user, pending=pending, wish=wish):
+            memory.generate_credential(name, user=user, pending=pending, wish=wish, now=now)
+        case a.AdoptPassword(user=user, path=path, pending=pending):
+            memory.adopt_password(name, user=user, path=path, pending=pending, now=now)
+        case a.PromoteCredential(user=user, revision=revision):
+            memory.promote_credential(name, user=user, revision=revision, now=now)
+        case a.ForgetCredentials(user=user, revisions=revisions):
+            memory.forget_credentials(name, user=user, revisions=revisions)
         case a.BeginRestart(wish=wish, at=at):
             memory.begin_restart(name, wish=wish, at=at)
         case a.FinishRestart(wish=wish):
@@ -160,6 +164,8 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.set_directives(name, instance=instance, directives=directives)
         case a.SetUser(user=user):
             server.set_user(name, instance=instance, user=user)
+        case a.ProveLogin(user=user, passwords=passwords):
+            server.prove_login(name, instance=instance, user=user, passwords=passwords)
         case a.DeleteUser(user=user):
             server.delete_user(name, instance=instance, user=user)
         case _:

@@ -34,15 +34,35 @@ class MemoryWriter(Protocol):
             WaitingError: Another tenant was faster; look again.
         """
 
-    def generate_credential(self, tenant_name: TenantName, *, user: str) -> None:
-        """Draw a 32-character password as the next revision of *user*."""
+    def generate_credential(
+        self,
+        tenant_name: TenantName,
+        *,
+        user: str,
+        pending: bool,
+        wish: str | None,
+        now: datetime,
+    ) -> None:
+        """Draw a 32-character password as the next revision of *user*, and *wish* as served."""
 
-    def adopt_password(self, tenant_name: TenantName, *, user: str, path: str) -> None:
+    def adopt_password(
+        self, tenant_name: TenantName, *, user: str, path: str, pending: bool, now: datetime
+    ) -> None:
         """Read the first line of *path* as the next revision of *user*.
 
         Raises:
             StalledError: The file cannot be used (reason ``PasswordFileUnusable``).
         """
+
+    def promote_credential(
+        self, tenant_name: TenantName, *, user: str, revision: int, now: datetime
+    ) -> None:
+        """Record that a pending password came into force."""
+
+    def forget_credentials(
+        self, tenant_name: TenantName, *, user: str, revisions: tuple[int, ...]
+    ) -> None:
+        """Remove passwords from the record."""
 
     def begin_restart(self, tenant_name: TenantName, *, wish: str, at: datetime) -> None:
         """Record which wish is being served."""
@@ -217,6 +237,15 @@ class ServerWriter(Protocol):
 
     def set_user(self, tenant_name: TenantName, *, instance: int, user: AclUser) -> None:
         """Replace everything about one user in one call."""
+
+    def prove_login(
+        self, tenant_name: TenantName, *, instance: int, user: str, passwords: tuple[int, ...]
+    ) -> None:
+        """Log in with each of *passwords*.
+
+        Raises:
+            StalledError: The server refuses one (reason ``LoginRefused``).
+        """
 
     def delete_user(self, tenant_name: TenantName, *, instance: int, user: str) -> None:
         """Remove one user."""

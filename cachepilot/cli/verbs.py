@@ -44,6 +44,11 @@ VERBS: dict[str, Listed] = {
         ("start", "state:start", "Let stopped tenants serve again."),
         ("stop", "state:stop", "Stop serving; data stays."),
         ("restart", "restart:restart", "Restart the servers of tenants once."),
+        (
+            "rotate",
+            "rotate:rotate",
+            "Give tenants a new password; the old one works on for a while.",
+        ),
         ("pause", "pause:pause", "Leave tenants exactly as they are, and only report."),
         ("resume", "pause:resume", "End a pause."),
         ("delete", "delete:delete", "Stop serving for good; data stays."),

@@ -18,6 +18,7 @@ from cachepilot.plan.containers import container_name
 from cachepilot.reconcile import VisitResult
 from cachepilot.spec.document import TenantName
 from cachepilot.status.conditions import ConditionStatus, ConditionType, TenantStatus
+from cachepilot.status.logins import new_failed_logins, tell_failed_logins
 from cachepilot.status.ports import EventLog, StatusStore
 
 
@@ -76,6 +77,14 @@ class Fleet:
             before = self._statuses.get(status.tenant_name)
             self._statuses[status.tenant_name] = status
         self._tell_transitions(before, status)
+        for failed in new_failed_logins(before, status):
+            self._record(
+                status.observed_at,
+                status.tenant_name,
+                "FailedLogins",
+                tell_failed_logins(failed),
+                warning=True,
+            )
         try:
             self._board.publish(status)
         except CachePilotError as error:

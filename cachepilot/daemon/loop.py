@@ -198,6 +198,5 @@ class Loop:
             self._failures[name] = self._failures.get(name, 0) + 1
             return pause_after(self._failures[name], jitter=self._dice.random())
         self._failures.pop(name, None)
-        if requeue.after is not None:
-            return requeue.after.total_seconds()
-        return self._resync * (0.9 + 0.2 * self._dice.random())
+        resync = self._resync * (0.9 + 0.2 * self._dice.random())
+        return resync if requeue.after is None else min(requeue.after.total_seconds(), resync)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cachepilot.observe.memory import Memory
-from cachepilot.observe.ports import Readers
+from cachepilot.observe.ports import ClientQuestions, Readers
 from cachepilot.observe.snapshot import (
     Liveness,
     Role,
@@ -29,6 +29,9 @@ class Questions:
         password_file: The author's password file, if any.
         listeners: For each listener that the spec opens, the port it pins, or None.
         directives: The server's directives that we answer for.
+        customer: Name of the user that the tenant's clients log in as.
+        grace: How long a password that was replaced still works.
+        gateways: The bridges' own addresses, which hide the clients that come through them.
     """
 
     image: str
@@ -36,6 +39,9 @@ class Questions:
     password_file: str | None
     listeners: tuple[tuple[str, int | None], ...]
     directives: tuple[str, ...]
+    customer: str
+    grace: timedelta
+    gateways: frozenset[str]
 
 
 def collect(
@@ -101,8 +107,32 @@ def _ask_server(
 
 
 def _ask(snapshot: Snapshot, questions: Questions, readers: Readers) -> SeenServer | Unreachable:
-    return readers.server.ask(
+    server = readers.server.ask(
         snapshot.tenant_name,
         instance=snapshot.memory.instance,
         directives=questions.directives,
+        clients=_ask_about_clients(snapshot, questions),
+    )
+    if isinstance(server, Unreachable) or not server.failed_logins:
+        return server
+    return replace(
+        server,
+        failed_logins=tuple(
+            replace(failed, is_proxy=failed.address in questions.gateways)
+            for failed in server.failed_logins
+        ),
+    )
+
+
+def _ask_about_clients(snapshot: Snapshot, questions: Questions) -> ClientQuestions:
+    """Return what matters of clients after a password was replaced."""
+    memory, now = snapshot.memory, snapshot.at
+    current = memory.credential(questions.customer)
+    if current is None or current.since is None or current.revision == 1:
+        return ClientQuestions()
+    over = now - (current.since + questions.grace)
+    in_force = [kept for kept in memory.credentials_of(questions.customer) if not kept.pending]
+    return ClientQuestions(
+        older_than=now - current.since if len(in_force) > 1 else None,
+        failed_within=over if over > timedelta(0) else None,
     )

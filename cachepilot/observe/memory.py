@@ -33,11 +33,16 @@ class SeenCredential:
         user: Name of the user on the server.
         revision: Counts the passwords this user ever had, from 1.
         from_file: Whether it was read from the author's ``passwordFile``.
+        pending: Whether it was drawn, but no login has proven yet that the server takes it.
+        since: When it was drawn while it is pending, else when it came into force; None if it did
+            before anybody wrote that down.
     """
 
     user: str
     revision: int
     from_file: bool = False
+    pending: bool = False
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,7 @@ class Memory:
         load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
         retired: Whether serving ended because the tenant's file was gone for long enough; a
             daemon that starts later must not revive it.
+        rotated_at: The newest served ``auth.rotatedAt``.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
     """
@@ -73,9 +79,19 @@ class Memory:
     persistence: PersistenceMode | None = None
     load_once: bool = False
     retired: bool = False
+    rotated_at: str | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
 
     def credential(self, user: str) -> SeenCredential | None:
-        """Return the newest credential of *user*, or None."""
-        return next((seen for seen in self.credentials if seen.user == user), None)
+        """Return the credential that *user* is documented to log in with, or None."""
+        return next((seen for seen in self.credentials_of(user) if not seen.pending), None)
+
+    def pending(self, user: str) -> SeenCredential | None:
+        """Return the credential that is about to become the documented one, or None."""
+        return next((seen for seen in self.credentials_of(user) if seen.pending), None)
+
+    def credentials_of(self, user: str) -> tuple[SeenCredential, ...]:
+        """Return every credential of *user* that is kept, the newest first."""
+        mine = (seen for seen in self.credentials if seen.user == user)
+        return tuple(sorted(mine, key=lambda seen: seen.revision, reverse=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from cachepilot.observe.memory import Memory
@@ -92,11 +92,29 @@ class HostReader(Protocol):
         """Return ledger, which of *bind* are foreign, and listening ports if *new_ports*."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientQuestions:
+    """What to ask about the customer's clients.
+
+    Attributes:
+        older_than: Age of the connections to list; None lists none.
+        failed_within: How long ago failed logins may be; None asks for none.
+    """
+
+    older_than: timedelta | None = None
+    failed_within: timedelta | None = None
+
+
 class ServerReader(Protocol):
     """Asks a server over its management socket; never changes it."""
 
     def ask(
-        self, tenant_name: TenantName, *, instance: int, directives: tuple[str, ...]
+        self,
+        tenant_name: TenantName,
+        *,
+        instance: int,
+        directives: tuple[str, ...],
+        clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
         """Return the server's own answers, or why it gave none."""
 

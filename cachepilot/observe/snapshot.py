@@ -203,6 +203,38 @@ class SeenUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenConnection:
+    """One client of the customer's.
+
+    Attributes:
+        address: Address and port that the server sees.
+        name: What the client calls itself, or empty.
+        age_seconds: Since when it is connected; when it logged in is not known.
+    """
+
+    address: str
+    name: str
+    age_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFailedLogins:
+    """Logins as the customer's user that the server refused; nobody knows with which password.
+
+    Attributes:
+        address: Where they came from, without the port.
+        name: What the client calls itself, or empty.
+        is_proxy: Whether the address is the bridge's own, behind which every client on this host
+            hides.
+    """
+
+    address: str
+    name: str
+    count: int
+    is_proxy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenServer:
     """Answers of a server over its management socket.
 
@@ -211,6 +243,10 @@ class SeenServer:
         used_memory: Bytes of data and buffers, as maxmemory counts them.
         resident_memory: Bytes that the process really holds.
         keys: Keys in all databases.
+        old_connections: Clients that connected before the password was replaced, the oldest
+            first; asked only while the one before still works. Not all, if there are many.
+        old_connection_count: How many there are in all.
+        failed_logins: Of the customer's user, since the password before stopped to work.
     """
 
     engine: Engine
@@ -224,6 +260,9 @@ class SeenServer:
     clients: int
     directives: tuple[tuple[str, str], ...]
     users: tuple[SeenUser, ...]
+    old_connections: tuple[SeenConnection, ...] = ()
+    old_connection_count: int = 0
+    failed_logins: tuple[SeenFailedLogins, ...] = ()
 
     def directive(self, name: str) -> str | None:
         """Return the value of directive *name*, or None if the server does not know it."""

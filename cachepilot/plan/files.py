@@ -26,15 +26,19 @@ def project(memory: Memory, reservation: Reservation, identity: tuple[Action, ..
     """Return *memory* as it will be once *identity* is done, so that one plan can go on."""
     for action in identity:
         match action:
-            case GenerateCredential(user=user) | AdoptPassword(user=user):
-                before = memory.credential(user)
+            case (
+                GenerateCredential(user=user, pending=pending)
+                | AdoptPassword(user=user, pending=pending)
+            ):
+                before = memory.credentials_of(user)
                 credential = SeenCredential(
                     user=user,
-                    revision=before.revision + 1 if before else 1,
+                    revision=before[0].revision + 1 if before else 1,
                     from_file=isinstance(action, AdoptPassword),
+                    pending=pending,
                 )
-                others = (kept for kept in memory.credentials if kept.user != user)
-                memory = replace(memory, credentials=(*others, credential))
+                kept = (old for old in memory.credentials if old.user != user or not old.pending)
+                memory = replace(memory, credentials=(credential, *kept))
             case IssueCertificate(revision=revision):
                 memory = replace(memory, certificate=revision)
             case _:
@@ -69,7 +73,7 @@ def plan_files(
             uid=reservation.uid,
             text=text,
         )
-    users = wanted_users(spec, memory)
+    users = wanted_users(spec, memory, seen.at)
     if seen.files.users != render_users(users):
         yield WriteUsers(
             tenant_name=spec.name,

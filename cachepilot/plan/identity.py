@@ -1,4 +1,4 @@
-"""Ports, user id, credentials and certificate: what a tenant is, before anything runs."""
+"""Ports, user id and certificate: what a tenant is, before anything runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import SeenCertificate, Snapshot
 from cachepilot.plan.actions import (
     Action,
-    AdoptPassword,
     Blocked,
     CreateAuthority,
-    GenerateCredential,
     IssueCertificate,
     PruneCertificates,
 )
-from cachepilot.plan.users import CUSTOMER, OWN_USERS
 from cachepilot.spec.rules import Range, Rules
 from cachepilot.spec.tenant import TenantSpec
 
@@ -58,25 +55,6 @@ def choose_reservation(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Reserv
     if isinstance(bridge, Blocked):
         return bridge
     return Reservation(tls_port=tls, plain_port=plain, uid=uid, bridge=bridge)
-
-
-def plan_credentials(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
-    """Yield what gives every user of ours a password."""
-    name, memory, files = spec.name, seen.memory, seen.files
-    for user in OWN_USERS:
-        current = memory.credential(user)
-        path = spec.password_file if user == CUSTOMER else None
-        if path is None:
-            if current is None:
-                yield GenerateCredential(tenant_name=name, cause="no password yet", user=user)
-            elif current.from_file and user == CUSTOMER:
-                cause = "passwordFile was removed from the spec"
-                yield GenerateCredential(tenant_name=name, cause=cause, user=user)
-        elif not files.password_problem and (
-            current is None or not current.from_file or files.password_file != current.revision
-        ):
-            cause = "no password yet" if current is None else "the file holds another password"
-            yield AdoptPassword(tenant_name=name, cause=cause, user=user, path=path)
 
 
 def password_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:

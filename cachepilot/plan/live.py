@@ -151,7 +151,7 @@ def plan_users(
     spec: TenantSpec, seen: Snapshot, server: SeenServer, memory: Memory
 ) -> Iterator[Action]:
     """Yield what makes the running server know exactly our users."""
-    wanted = wanted_users(spec, memory)
+    wanted = wanted_users(spec, memory, seen.at)
     for user, why in user_differences(wanted, server):
         yield SetUser(tenant_name=spec.name, cause=why, instance=seen.memory.instance, user=user)
     for name in strangers(wanted, server):

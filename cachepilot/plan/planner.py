@@ -22,7 +22,6 @@ from cachepilot.plan.identity import (
     can_wait,
     choose_reservation,
     plan_certificate,
-    plan_credentials,
     plan_pruning,
 )
 from cachepilot.plan.live import (
@@ -38,6 +37,7 @@ from cachepilot.plan.persistence import (
     plan_leftovers,
     plan_mode_change,
 )
+from cachepilot.plan.rotation import plan_credentials, plan_promotion
 from cachepilot.plan.server_config import Directives, wanted_directives
 from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.rules import DriftMode, Rules
@@ -170,6 +170,7 @@ def _plan_live(
     yield from plan_leftovers(spec, seen, server)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
+    yield from plan_promotion(spec, seen, memory)
     yield from plan_mode_change(spec, seen, server, uid=uid, certificate=memory.certificate)
     if not by_hand:
         yield from plan_directives(spec, seen, server, directives)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from datetime import datetime
 
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import SeenServer, SeenUser
 from cachepilot.plan.actions import AclUser
+from cachepilot.plan.passwords import accepted_passwords
 from cachepilot.spec.tenant import TenantSpec
 
 CUSTOMER = "default"
 DAEMON = "cachepilot"
 OWN_USERS = (CUSTOMER, DAEMON)
+MARKER = "cachepilot-revision"
 
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
 _CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
@@ -24,22 +28,38 @@ _DAEMON_COMMANDS = (
 )
 
 
-def wanted_users(spec: TenantSpec, memory: Memory) -> tuple[AclUser, ...]:
-    """Return every user with the newest revision of its password.
+def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUser, ...]:
+    """Return every user with the passwords that work as of *now*.
 
     Each user has a twin that nobody can log in as. Engines reword rules in their own ways, so
     the only reliable proof that nobody edited a user's commands is to compare it, on the same
     server, with a user that was given the very same rules.
+
+    The last one is a marker that nobody can use, whose key pattern stands for the revision of all
+    the others: it is set after them, so a server that has it was told everything.
     """
     scripting = () if spec.scripting else ("-@scripting",)
     users = (
-        _user(memory, CUSTOMER, "~*", "&*", (*_CUSTOMER_COMMANDS, *scripting, *_CUSTOMER_EXTRAS)),
-        _user(memory, DAEMON, "", "", _DAEMON_COMMANDS),
+        AclUser(
+            name=CUSTOMER,
+            passwords=accepted_passwords(spec, memory, CUSTOMER, now),
+            # A user without a password must not exist open for a single moment.
+            enabled=memory.credential(CUSTOMER) is not None,
+            keys="~*",
+            channels="&*",
+            commands=(*_CUSTOMER_COMMANDS, *scripting, *_CUSTOMER_EXTRAS),
+        ),
+        AclUser(
+            name=DAEMON,
+            passwords=accepted_passwords(spec, memory, DAEMON, now),
+            enabled=memory.credential(DAEMON) is not None,
+            commands=_DAEMON_COMMANDS,
+        ),
     )
-    twins = (
+    twins = tuple(
         AclUser(name=twin_of(user.name), enabled=False, commands=user.commands) for user in users
     )
-    return (*users, *twins)
+    return (*users, *twins, _marker((*users, *twins)))
 
 
 def twin_of(user: str) -> str:
@@ -69,26 +89,16 @@ def strangers(wanted: tuple[AclUser, ...], seen: SeenServer) -> tuple[str, ...]:
     return tuple(sorted({user.name for user in seen.users} - {user.name for user in wanted}))
 
 
-def _user(
-    memory: Memory, name: str, keys: str, channels: str, commands: tuple[str, ...]
-) -> AclUser:
-    credential = memory.credential(name)
-    return AclUser(
-        name=name,
-        passwords=(credential.revision,) if credential else (),
-        # A user without a password must not exist open for a single moment.
-        enabled=credential is not None,
-        keys=keys,
-        channels=channels,
-        commands=commands,
-    )
+def _marker(users: tuple[AclUser, ...]) -> AclUser:
+    revision = hashlib.sha256(render_users(users).encode()).hexdigest()[:12]
+    return AclUser(name=MARKER, enabled=False, keys=f"~{revision}", commands=("-@all",))
 
 
 def _difference(wanted: AclUser, seen: SeenUser | None, twin: SeenUser | None) -> str:
     if seen is None:
         return "the server does not have it"
     checks = (
-        ("password", tuple(str(revision) for revision in wanted.passwords) != seen.passwords),
+        ("password", sorted(str(each) for each in wanted.passwords) != list(seen.passwords)),
         ("flags", (("on",) if wanted.enabled else ("off",)) != seen.flags),
         ("keys", wanted.keys != seen.keys),
         ("channels", wanted.channels != seen.channels),

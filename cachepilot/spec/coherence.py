@@ -16,6 +16,8 @@ from cachepilot.spec.tree import Fault, Path
 
 SHORTEST_LIFETIME = timedelta(hours=1)
 LONGEST_LIFETIME = timedelta(days=3650)
+SHORTEST_ROTATION = timedelta(hours=1)
+LONGEST_GRACE = timedelta(days=365)
 
 _MAX: Path = ("spec", "memory", "max")
 _LIMIT: Path = ("spec", "memory", "limit")
@@ -29,6 +31,10 @@ _BIND: Path = ("spec", "access", "bind")
 _LIFETIME: Path = ("spec", "tls", "lifetime")
 _RENEW: Path = ("spec", "tls", "renewBefore")
 _EXTRA: Path = ("spec", "tls", "extraNames")
+_PASSWORD_FILE: Path = ("spec", "auth", "passwordFile")
+_ROTATED: Path = ("spec", "auth", "rotatedAt")
+_EVERY: Path = ("spec", "auth", "rotateEvery")
+_GRACE: Path = ("spec", "auth", "grace")
 
 
 def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tuple[Fault, ...]:
@@ -42,6 +48,7 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_port_faults(spec),
         *_bind_faults(spec, rules),
         *_certificate_faults(spec),
+        *_rotation_faults(spec),
     )
 
 
@@ -172,4 +179,32 @@ def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
             message="expected a name for the certificate; a wildcard address is none",
             hint="add a name here, or to hostNames in the settings",
             involves=(_BIND, _ACCESS),
+        )
+
+
+def _rotation_faults(spec: TenantSpec) -> Iterator[Fault]:
+    drawn = ((_ROTATED, spec.rotated_at), (_EVERY, spec.rotate_every))
+    for path, wish in drawn if spec.password_file else ():
+        if wish is not None:
+            yield Fault(
+                path=path,
+                message="draws a new password, but auth.passwordFile says which one it is",
+                hint="remove it and change that file, or remove auth.passwordFile",
+                involves=(_PASSWORD_FILE,),
+            )
+    grace = duration_to_text(spec.grace)
+    if spec.grace > LONGEST_GRACE:
+        longest = duration_to_text(LONGEST_GRACE)
+        yield Fault(path=_GRACE, message=f"expected at most {longest}; got {grace}")
+    if spec.rotate_every is None:
+        return
+    every = duration_to_text(spec.rotate_every)
+    if not SHORTEST_ROTATION <= spec.rotate_every <= LONGEST_LIFETIME:
+        yield Fault(path=_EVERY, message=f"expected 1h to 3650d; got {every}")
+    elif spec.grace >= spec.rotate_every:
+        yield Fault(
+            path=_EVERY,
+            message=f"expected more than auth.grace ({grace}), or ever more passwords would "
+            f"work at once; got {every}",
+            involves=(_GRACE,),
         )

@@ -238,6 +238,18 @@ class AuthFields(SpecModel):
         "File whose first line is the password; generated if not said. Readable by root only.",
         LIVE,
     )
+    rotatedAt: Instant | None = _field(
+        "Each new value draws a new password once; the one before works for `grace` longer.",
+        LIVE,
+    )
+    rotateEvery: Duration | None = _field(
+        "Draw a new password whenever the present one is this old.", LIVE
+    )
+    grace: Duration | None = _field(
+        "How long a password that was replaced still works. May be changed while it does; `0s` "
+        "ends it at once.",
+        LIVE,
+    )
 
 
 class SpecFields(SpecModel):

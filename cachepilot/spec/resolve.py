@@ -10,6 +10,7 @@ from cachepilot.spec.coherence import find_faults
 from cachepilot.spec.directives import BufferLimits, EngineConfig
 from cachepilot.spec.document import (
     AccessFields,
+    AuthFields,
     EngineFields,
     MemoryFields,
     MemoryPolicy,
@@ -42,7 +43,7 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
     said, given = document.spec, rules.defaults
     engine, memory = said.engine or EngineFields(), said.memory or MemoryFields()
     access, tls = said.access or AccessFields(), said.tls or TlsFields()
-    ports = access.ports or PortFields()
+    ports, auth = access.ports or PortFields(), said.auth or AuthFields()
     persistence = (said.persistence or PersistenceFields()).mode or given.persistence.mode
     memory_max = memory.max or given.memory.max
     bind = tuple(given.access.bind if access.bind is None else access.bind)
@@ -66,7 +67,10 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         names=_names(bind, rules.hostNames, tls.extraNames or ()),
         certificate_lifetime=lifetime,
         renew_before=renew_before,
-        password_file=said.auth.passwordFile if said.auth else None,
+        password_file=auth.passwordFile,
+        rotated_at=auth.rotatedAt,
+        rotate_every=auth.rotateEvery or (None if auth.passwordFile else given.auth.rotateEvery),
+        grace=given.auth.grace if auth.grace is None else auth.grace,
         scripting=rules.scripting,
         restarted_at=said.restartedAt,
     )

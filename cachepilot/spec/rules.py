@@ -129,6 +129,17 @@ class TlsDefaults(SpecModel):
     )
 
 
+class AuthDefaults(SpecModel):
+    """How passwords of a tenant change whose document does not say."""
+
+    grace: Duration = Field(
+        timedelta(hours=24), description="How long a password that was replaced still works."
+    )
+    rotateEvery: Duration | None = Field(
+        None, description="How old a generated password gets; it stays for good if not said."
+    )
+
+
 class Defaults(SpecModel):
     """What a tenant gets where its document is silent; laid out like the document itself."""
 
@@ -144,6 +155,7 @@ class Defaults(SpecModel):
         default_factory=AccessDefaults, description="Listeners and addresses."
     )
     tls: TlsDefaults = Field(default_factory=TlsDefaults, description="Certificate.")
+    auth: AuthDefaults = Field(default_factory=AuthDefaults, description="Passwords.")
 
 
 class Limits(SpecModel):
@@ -197,6 +209,11 @@ class Network(SpecModel):
         description="Allow 0.0.0.0 and :: in access.bind. They let neighbours reach a tenant "
         "through the gateway, so add a filter rule first.",
     )
+
+    @property
+    def gateways(self) -> frozenset[str]:
+        """The bridges' own addresses: the first of each subnet."""
+        return frozenset(str(ipaddress.IPv4Network(text)[1]) for text in self.subnets)
 
     @model_validator(mode="after")
     def _disjoint(self) -> Network:

@@ -25,6 +25,9 @@ class TenantSpec:
         memory_limit: Bytes of the container, head-room included.
         tls_port: The pinned encrypted port, or None where any will do.
         names: Every name and address a client is told to dial, sorted.
+        rotated_at: The newest wish for another password, as written.
+        rotate_every: How old a generated password gets, or None.
+        grace: How long a replaced password still works.
         scripting: Whether the customer may run scripts.
         restarted_at: The newest wish for a restart, as written.
     """
@@ -47,6 +50,9 @@ class TenantSpec:
     certificate_lifetime: timedelta
     renew_before: timedelta
     password_file: str | None
+    rotated_at: str | None
+    rotate_every: timedelta | None
+    grace: timedelta
     scripting: bool
     restarted_at: str | None
 

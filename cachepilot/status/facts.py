@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cachepilot.observe.snapshot import (
     Liveness,
@@ -15,13 +16,18 @@ from cachepilot.observe.snapshot import (
 )
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
+from cachepilot.plan.passwords import replaced_passwords
 from cachepilot.plan.persistence import configuration_is, mode_in_force
 from cachepilot.plan.server_config import differences, render, wanted_directives
 from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
-from cachepilot.plan.users import strangers, user_differences, wanted_users
+from cachepilot.plan.users import CUSTOMER, strangers, user_differences, wanted_users
+from cachepilot.spec.quantities import duration_to_text
 from cachepilot.spec.rules import DriftMode, Rules
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import ConditionStatus
+
+# A condition is a sentence; all that is known stands in the snapshot.
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +133,37 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     """Say whether the server knows exactly our users with their newest passwords."""
     if not isinstance(seen.server, SeenServer) or seen.server.loading:
         return Fact.unknown("NoAnswer", "the server could not be asked")
-    wanted = wanted_users(spec, seen.memory)
+    wanted = wanted_users(spec, seen.memory, seen.at)
     parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, seen.server)]
     parts += [f"user {name} is not ours" for name in strangers(wanted, seen.server)]
     if parts:
         return Fact.false("Differs", "; ".join(parts))
-    return Fact.true("ReadBack", f"{len(wanted)} users were read back as wanted")
+    agreed = f"{len(wanted)} users were read back as wanted"
+    if grace := _grace(spec, seen, seen.server):
+        return Fact.true("GracePeriod", f"{agreed}; {grace}")
+    return Fact.true("ReadBack", agreed)
+
+
+def _grace(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> str:
+    """Return until when a replaced password works, and who may still use it, or empty."""
+    replaced = replaced_passwords(spec, seen.memory, CUSTOMER)
+    if not replaced or replaced[0].until <= seen.at:
+        return ""
+    until = max(old.until for old in replaced)
+    words = f"the password before works until {until:%Y-%m-%d %H:%M:%SZ}"
+    if not server.old_connections:
+        return f"{words}; no connection is older than the new one"
+    shown = ", ".join(
+        f"{each.address}{f' ({each.name})' if each.name else ''} for "
+        f"{duration_to_text(timedelta(seconds=each.age_seconds))}"
+        for each in server.old_connections[:_FEW]
+    )
+    count = server.old_connection_count
+    more = f" and {count - _FEW} more" if count > _FEW else ""
+    return (
+        f"{words}; older than the new one (and maybe logged in again since) are {count} "
+        f"connections: {shown}{more}"
+    )
 
 
 def certificate_served(spec: TenantSpec, seen: Snapshot) -> Fact:

@@ -15,6 +15,7 @@ from cachepilot.observe.memory import Reservation
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.users import render_users
 from cachepilot.spec.document import TenantName
+from tests.fakes.world import NOON
 
 ACME = TenantName("acme")
 UID = 234_567
@@ -312,7 +313,7 @@ def test_a_configuration_that_became_a_link_is_missing_and_gets_replaced(
 def test_users_are_written_with_hashes_and_seen_with_revisions(
     paths, prepared, look, writer, records, uid
 ):
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
     users = (
         AclUser(name="default", passwords=(1,), keys="~*", channels="&*", commands=("+@all",)),
     )
@@ -378,7 +379,7 @@ def test_the_authors_password_is_seen_as_a_revision(tmp_path, look, writer):
     asked = {"password_file": str(path)}
 
     assert look(**asked).password_file == 0
-    writer.adopt_password(ACME, user="default", path=str(path))
+    writer.adopt_password(ACME, user="default", path=str(path), pending=True, now=NOON)
     assert look(**asked).password_file == 1
     path.write_text("another-horse-battery\n")
     assert look(**asked).password_file == 0

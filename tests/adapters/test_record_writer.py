@@ -6,6 +6,7 @@ import pytest
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.spec.document import PersistenceMode, TenantName
+from tests.fakes.world import NOON
 
 ACME, BETA = TenantName("acme"), TenantName("beta")
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def password_file(folder, text):
 def test_a_drawn_password_is_32_letters_and_digits_and_never_twice_the_same(records, writer):
     drawn = set()
     for _ in range(20):
-        writer.generate_credential(ACME, user="default")
+        writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
         drawn.add(records.secret(ACME, "default").reveal())
 
     assert len(drawn) == 20
@@ -37,9 +38,9 @@ def test_a_drawn_password_is_32_letters_and_digits_and_never_twice_the_same(reco
 
 
 def test_each_user_counts_its_own_revisions_and_the_newest_comes_first(records, writer):
-    writer.generate_credential(ACME, user="default")
-    writer.generate_credential(ACME, user="cachepilot")
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
+    writer.generate_credential(ACME, user="cachepilot", pending=False, wish=None, now=NOON)
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
 
     seen = records.recall(ACME)
 
@@ -47,44 +48,95 @@ def test_each_user_counts_its_own_revisions_and_the_newest_comes_first(records, 
     assert seen.credential("cachepilot").revision == 1
 
 
-def test_the_revision_that_a_server_may_still_accept_is_kept_and_older_ones_are_not(
-    records, writer
-):
+def test_passwords_are_kept_until_they_are_forgotten(records, writer):
     for _ in range(4):
-        writer.generate_credential(ACME, user="default")
+        writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
+    writer.generate_credential(ACME, user="cachepilot", pending=False, wish=None, now=NOON)
+    documented = records.secret(ACME, "default")
 
-    assert [seen.revision for seen in records.recall(ACME).credentials] == [4, 3]
+    writer.forget_credentials(ACME, user="default", revisions=(1, 3))
+
+    seen = records.recall(ACME)
+    assert [each.revision for each in seen.credentials_of("default")] == [4, 2]
+    assert seen.credential("cachepilot").revision == 1
+    assert records.secret(ACME, "default") == documented
+
+
+def test_a_pending_password_is_documented_once_it_is_promoted(records, writer):
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=AT)
+    first = records.secret(ACME, "default")
+
+    writer.generate_credential(ACME, user="default", pending=True, wish="w1", now=AT)
+    assert records.secret(ACME, "default") == first
+    assert records.recall(ACME).rotated_at == "w1"
+
+    writer.promote_credential(ACME, user="default", revision=2, now=NOON)
+    seen = records.recall(ACME)
+    assert records.secret(ACME, "default") == records.password(ACME, "default", 2) != first
+    assert (seen.credential("default").since, seen.pending("default")) == (NOON, None)
+
+
+def test_a_pending_password_that_nobody_was_told_of_is_given_up_for_another(records, writer):
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
+    writer.generate_credential(ACME, user="default", pending=True, wish="w1", now=NOON)
+    writer.generate_credential(ACME, user="default", pending=True, wish="w2", now=NOON)
+
+    kept = records.recall(ACME).credentials_of("default")
+    assert [(each.revision, each.pending) for each in kept] == [(3, True), (1, False)]
 
 
 def test_a_password_is_adopted_once_and_named_as_the_authors(tmp_path, records, writer):
     path = password_file(tmp_path, "correct-horse-battery\n")
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
 
-    writer.adopt_password(ACME, user="default", path=path)
-    writer.adopt_password(ACME, user="default", path=path)
+    writer.adopt_password(ACME, user="default", path=path, pending=True, now=NOON)
+    writer.adopt_password(ACME, user="default", path=path, pending=True, now=NOON)
 
-    seen = records.recall(ACME).credential("default")
-    assert (seen.revision, seen.from_file) == (2, True)
-    assert records.secret(ACME, "default").reveal() == "correct-horse-battery"
+    pending = records.recall(ACME).pending("default")
+    assert (pending.revision, pending.from_file) == (2, True)
+    assert records.password(ACME, "default", 2).reveal() == "correct-horse-battery"
+
+
+def adopt(writer, tmp_path, text, *, pending):
+    path = password_file(tmp_path, text)
+    writer.adopt_password(ACME, user="default", path=path, pending=pending, now=NOON)
 
 
 def test_a_password_that_comes_back_gets_a_new_revision_and_its_hash_means_that_one(
     tmp_path, records, writer
 ):
-    for text in ("first-password-here", "second-password-here", "first-password-here"):
-        writer.adopt_password(ACME, user="default", path=password_file(tmp_path, text))
+    adopt(writer, tmp_path, "first-password-here", pending=False)
+    adopt(writer, tmp_path, "second-password-here", pending=True)
+    writer.promote_credential(ACME, user="default", revision=2, now=NOON)
+
+    adopt(writer, tmp_path, "first-password-here", pending=True)
 
     assert [seen.revision for seen in records.recall(ACME).credentials] == [3, 2]
-    hash_of_first = records.secret(ACME, "default").sha256()
+    hash_of_first = records.password(ACME, "default", 3).sha256()
     assert records.revision_of(ACME, "default", hash_of_first) == "3"
 
 
+def test_a_file_that_says_the_documented_password_again_leaves_only_that_one(
+    tmp_path, records, writer
+):
+    adopt(writer, tmp_path, "first-password-here", pending=False)
+    adopt(writer, tmp_path, "second-password-here", pending=True)
+
+    adopt(writer, tmp_path, "first-password-here", pending=True)
+
+    kept = records.recall(ACME).credentials
+    assert [(each.revision, each.pending) for each in kept] == [(1, False)]
+    assert records.secret(ACME, "default").reveal() == "first-password-here"
+
+
 def test_a_password_file_that_cannot_be_used_changes_nothing(tmp_path, records, writer):
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
     before = records.recall(ACME)
 
     with pytest.raises(StalledError, match="cannot use password file"):
-        writer.adopt_password(ACME, user="default", path=password_file(tmp_path, "short"))
+        writer.adopt_password(
+            ACME, user="default", path=password_file(tmp_path, "short"), pending=True, now=NOON
+        )
 
     assert records.recall(ACME) == before
 

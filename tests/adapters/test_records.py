@@ -9,6 +9,7 @@ from cachepilot.adapters.records import Records
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Memory
 from cachepilot.spec.document import TenantName
+from tests.fakes.world import NOON
 
 ACME, BETA = TenantName("acme"), TenantName("beta")
 
@@ -97,7 +98,9 @@ def test_a_record_that_cannot_be_read_stalls_and_is_never_replaced(paths, record
     for attempt in (
         lambda: records.recall(ACME),
         lambda: records.remember_data(ACME),
-        lambda: writer.generate_credential(ACME, user="default"),
+        lambda: writer.generate_credential(
+            ACME, user="default", pending=False, wish=None, now=NOON
+        ),
     ):
         with pytest.raises(StalledError) as told:
             attempt()
@@ -140,10 +143,10 @@ def test_a_write_that_fails_leaves_the_old_memory_in_force(paths, records, monke
 
 
 def test_hashes_and_revisions_translate_into_each_other(records, writer):
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
     first = records.secret(ACME, "default")
-    writer.generate_credential(ACME, user="default")
-    writer.generate_credential(ACME, user="cachepilot")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
+    writer.generate_credential(ACME, user="cachepilot", pending=False, wish=None, now=NOON)
 
     assert records.hashes(ACME, "default", (1, 2)) == (
         first.sha256(),
@@ -164,7 +167,7 @@ def test_eight_threads_that_change_one_record_lose_nothing(paths, writer):
 
     def draw():
         for _ in range(5):
-            writer.generate_credential(ACME, user="default")
+            writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
 
     threads = [threading.Thread(target=draw) for _ in range(8)]
     for thread in threads:
@@ -176,7 +179,7 @@ def test_eight_threads_that_change_one_record_lose_nothing(paths, writer):
 
 
 def test_no_password_or_hash_shows_in_what_is_recalled(paths, records, writer):
-    writer.generate_credential(ACME, user="default")
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
     secret = records.secret(ACME, "default")
     shown = repr(records.recall(ACME)) + repr(records.__dict__) + repr(records.secrets(ACME, "x"))
 

@@ -434,7 +434,7 @@ def test_no_password_and_no_hash_gets_into_what_is_published(paths, records, wri
     files = FolderWriter(paths, records, owners=owners)
     writer.reserve(ACME, Reservation(tls_port=7300, plain_port=None, uid=uid, bridge=0))
     for user in ("default", "cachepilot"):
-        writer.generate_credential(ACME, user=user)
+        writer.generate_credential(ACME, user=user, pending=False, wish=None, now=NOON)
     files.prepare(ACME, instance=1, uid=uid, with_data=True)
     users = tuple(
         AclUser(name=user, passwords=(1,), commands=("+@all",))

@@ -25,7 +25,7 @@ from tests.fakes.world import NOON
 
 RESERVATION = Reservation(tls_port=1, plain_port=2, uid=3, bridge=0)
 WORKLOAD = wanted_workload(tenant(), RESERVATION, instance=1)
-USERS = wanted_users(tenant(), settled().memory("acme"))
+USERS = wanted_users(tenant(), settled().memory("acme"), NOON)
 VALUES = {
     "at": NOON,
     "bridge": "cachepilot-0",
@@ -42,11 +42,14 @@ VALUES = {
     "mode": PersistenceMode.AOF,
     "names": ("a", "b"),
     "patience": timedelta(seconds=9),
+    "passwords": (1, 2),
     "path": "/passwords/acme",
     "pause": timedelta(minutes=1),
+    "pending": True,
     "reservation": RESERVATION,
     "resources": WORKLOAD.resources,
     "revision": 6,
+    "revisions": (1, 3),
     "role": Role.SERVER,
     "source": "acme.yaml",
     "subnet": "10.0.0.0/24",

@@ -23,8 +23,8 @@ def acme(host):
     writer = RecordWriter(
         records, Ledger(host.paths, records, owners=OWNERS), utc_now=lambda: NOON
     )
-    writer.generate_credential("acme", user="default")
-    writer.generate_credential("acme", user="cachepilot")
+    writer.generate_credential("acme", user="default", pending=False, wish=None, now=NOON)
+    writer.generate_credential("acme", user="cachepilot", pending=False, wish=None, now=NOON)
     host.password = records.secret("acme", "default").reveal()
     return host
 

@@ -29,6 +29,7 @@ from cachepilot.adapters.labels import NETWORK, ROOT, network_name
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.errors import StalledError
 from cachepilot.observe.memory import Reservation
+from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Liveness, Role, SeenServer
 from cachepilot.plan.server_config import managed_directives, render, wanted_directives
 from cachepilot.plan.shape import bridge_name, wanted_workload
@@ -38,7 +39,7 @@ from cachepilot.spec.document import AccessMode
 from cachepilot.wiring import build
 from tests.builders import tenant
 from tests.fakes.readers import readers_of
-from tests.fakes.world import FakeWorld, parse_rules
+from tests.fakes.world import NOON, FakeWorld, parse_rules
 from tests.fakes.writers import writers_of
 
 ENGINES = {
@@ -80,6 +81,9 @@ def free_port(given):
             return port
 
 
+NO_CLIENTS = ClientQuestions()
+
+
 class Bench:
     """What both worlds can do; the ports do nearly all of it."""
 
@@ -107,7 +111,7 @@ class Bench:
         )
         memory.reserve(spec.name, reservation)
         for user in (CUSTOMER, DAEMON):
-            memory.generate_credential(spec.name, user=user)
+            memory.generate_credential(spec.name, user=user, pending=False, wish=None, now=NOON)
         files.prepare(spec.name, instance=1, uid=reservation.uid, with_data=True)
         if certified:
             self.certify(spec, revision=1)
@@ -140,7 +144,7 @@ class Bench:
         uid, files = made.reservation.uid, self.writers.files
         text = render(directives | overrides)
         files.write_configuration(made.name, instance=1, uid=uid, text=text)
-        users = wanted_users(made.spec, memory)
+        users = wanted_users(made.spec, memory, NOON)
         files.write_users(made.name, instance=1, uid=uid, users=users)
 
     def create(self, made, workload=None):
@@ -171,9 +175,9 @@ class Bench:
         assert len(found) <= 1
         return found[0] if found else None
 
-    def ask(self, made, directives=None):
+    def ask(self, made, directives=None, clients=NO_CLIENTS):
         wanted = managed_directives(made.spec) if directives is None else directives
-        return self.readers.server.ask(made.name, instance=1, directives=wanted)
+        return self.readers.server.ask(made.name, instance=1, directives=wanted, clients=clients)
 
     def user(self, made, name):
         answer = self.ask(made)

@@ -27,6 +27,7 @@ from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.resolve import resolve
 from tests.builders import document, rules
 from tests.contract.bench import ENGINES, eventually
+from tests.fakes.world import NOON
 
 AT_ONCE, LONG = timedelta(seconds=5), timedelta(minutes=1)
 EVERYTHING = {
@@ -67,7 +68,7 @@ def tell(bench, made, verb, **words):
 
 
 def wanted(bench, made):
-    return wanted_users(made.spec, bench.readers.memory.recall(made.name))
+    return wanted_users(made.spec, bench.readers.memory.recall(made.name), NOON)
 
 
 # Answers ----------------------------------------------------------------------------------------
@@ -177,7 +178,8 @@ def test_scripts_are_forbidden_where_the_host_says_so(bench, image):
     open_made = replace(made.spec, scripting=True)
     memory = bench.readers.memory.recall(made.name)
     changed = [
-        user.name for user, _ in user_differences(wanted_users(open_made, memory), bench.ask(made))
+        user.name
+        for user, _ in user_differences(wanted_users(open_made, memory, NOON), bench.ask(made))
     ]
     # The twin differs in the file, not on the server: it is found when it is written.
     assert changed == []
@@ -187,7 +189,9 @@ def test_passwords_are_named_by_revision(bench, made):
     assert bench.user(made, CUSTOMER).passwords == ("1",)
     assert bench.user(made, twin_of(CUSTOMER)).passwords == ()
 
-    bench.writers.memory.generate_credential(made.name, user=CUSTOMER)
+    bench.writers.memory.generate_credential(
+        made.name, user=CUSTOMER, pending=False, wish=None, now=NOON
+    )
     fresh = next(one for one in wanted(bench, made) if one.name == CUSTOMER)
     tell(bench, made, "set_user", user=fresh)
 

@@ -98,7 +98,7 @@ class FakeHost:
 class FakeServers:
     world: FakeWorld
 
-    def ask(self, tenant_name, *, instance, directives):
+    def ask(self, tenant_name, *, instance, directives, clients):
         server = self.world.connect(tenant_name)
         if isinstance(server, Unreachable):
             return server

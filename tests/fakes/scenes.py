@@ -9,6 +9,7 @@ from cachepilot.observe.snapshot import Snapshot
 from cachepilot.plan.actions import Plan
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
+from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 from tests.builders import tenant
@@ -28,6 +29,9 @@ def look(world: FakeWorld, spec: TenantSpec) -> Snapshot:
         password_file=spec.password_file,
         listeners=spec.listeners,
         directives=managed_directives(spec),
+        customer=CUSTOMER,
+        grace=spec.grace,
+        gateways=frozenset(),
     )
     return collect(spec.name, questions, readers_of(world), now=world.tick())
 

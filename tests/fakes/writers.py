@@ -63,15 +63,50 @@ class FakeMemoryWriter(_Writer):
                 raise WaitingError("another tenant was faster", retry_after=timedelta(0))
         self._amend(tenant_name, reservation=reservation)
 
-    def generate_credential(self, tenant_name, *, user):
-        self._credential(tenant_name, user, from_file=False)
+    def generate_credential(self, tenant_name, *, user, pending, wish, now):
+        fresh = SeenCredential(user=user, revision=1, pending=pending, since=now)
+        changes = {"rotated_at": wish} if wish else {}
+        self._credential(tenant_name, fresh, **changes)
 
-    def adopt_password(self, tenant_name, *, user, path):
+    def adopt_password(self, tenant_name, *, user, path, pending, now):
         if path not in self.world.password_files:
             raise StalledError(f"cannot read {path}", reason="PasswordFileUnusable")
-        self._credential(tenant_name, user, from_file=True)
-        fresh = self.world.memory(tenant_name).credential(user)
-        self.world.adopted[tenant_name, fresh.revision] = self.world.password_files[path]
+        text, memory = self.world.password_files[path], self.world.memory(tenant_name)
+        adopted = self.world.adopted.get
+        same = [
+            kept
+            for kept in (memory.credential(user), memory.pending(user))
+            if kept and adopted((tenant_name, kept.revision)) == text
+        ]
+        if same:
+            others = (kept for kept in memory.credentials if kept.user != user or not kept.pending)
+            kept = (*same, *(other for other in others if other not in same))
+            self._amend(tenant_name, credentials=kept)
+            return
+        fresh = SeenCredential(user=user, revision=1, from_file=True, pending=pending, since=now)
+        self._credential(tenant_name, fresh, text=text)
+        newest = self.world.memory(tenant_name).credentials_of(user)[0]
+        self.world.adopted[tenant_name, newest.revision] = text
+
+    def promote_credential(self, tenant_name, *, user, revision, now):
+        credentials = tuple(
+            replace(kept, pending=False, since=now)
+            if (kept.user, kept.revision, kept.pending) == (user, revision, True)
+            else kept
+            for kept in self.world.memory(tenant_name).credentials
+        )
+        self._amend(tenant_name, credentials=credentials)
+
+    def forget_credentials(self, tenant_name, *, user, revisions):
+        kept = self.world.memory(tenant_name).credentials
+        self._amend(
+            tenant_name,
+            credentials=tuple(
+                each for each in kept if each.user != user or each.revision not in revisions
+            ),
+        )
+        for revision in revisions:
+            self.world.adopted.pop((tenant_name, revision), None)
 
     def begin_restart(self, tenant_name, *, wish, at):
         self._amend(tenant_name, restart_wish=(wish, at))
@@ -85,14 +120,21 @@ class FakeMemoryWriter(_Writer):
     def remember_persistence(self, tenant_name, *, mode):
         self._amend(tenant_name, persistence=mode)
 
-    def _credential(self, name, user, *, from_file):
-        memory = self.world.memory(name)
-        before = memory.credential(user)
-        fresh = SeenCredential(
-            user=user, revision=before.revision + 1 if before else 1, from_file=from_file
+    def _credential(self, name, fresh, *, text=None, **changes):
+        memory, user = self.world.memory(name), fresh.user
+        known = memory.credentials_of(user)
+        fresh = replace(fresh, revision=known[0].revision + 1 if known else 1)
+        # No password has two revisions, so that a hash read back means one thing.
+        again = {
+            at for (who, at), held in self.world.adopted.items() if (who, held) == (name, text)
+        }
+        gone = {kept.revision for kept in known if kept.pending or kept.revision in again}
+        others = tuple(
+            kept for kept in memory.credentials if kept.user != user or kept.revision not in gone
         )
-        others = tuple(kept for kept in memory.credentials if kept.user != user)
-        self._amend(name, credentials=(*others, fresh))
+        for revision in gone:
+            self.world.adopted.pop((name, revision), None)
+        self._amend(name, credentials=(fresh, *others), **changes)
 
 
 class FakeCertificateWriter(_Writer):
@@ -201,6 +243,12 @@ class FakeServerWriter(_Writer):
         self._effect()
         rules = user.rules(tuple(f"#{revision}" for revision in user.passwords))
         self._server(tenant_name).users[user.name] = parse_rules(rules)
+
+    def prove_login(self, tenant_name, *, instance, user, passwords):
+        self._effect()
+        enabled, accepted, *_ = self._server(tenant_name).users.get(user, (False, ()))
+        if not enabled or {str(revision) for revision in passwords} - set(accepted):
+            raise StalledError("it refuses a password", reason="LoginRefused")
 
     def delete_user(self, tenant_name, *, instance, user):
         self._effect()

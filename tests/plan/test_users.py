@@ -9,6 +9,7 @@ from cachepilot.observe.snapshot import SeenServer
 from cachepilot.plan.users import (
     CUSTOMER,
     DAEMON,
+    MARKER,
     render_users,
     strangers,
     twin_of,
@@ -17,12 +18,13 @@ from cachepilot.plan.users import (
 )
 from tests.builders import tenant
 from tests.fakes.scenes import look, settled
+from tests.fakes.world import NOON
 
 SPEC = tenant()
 SEEN = look(settled(), SPEC)
 ANSWERS = SEEN.server
 assert isinstance(ANSWERS, SeenServer)
-WANTED = wanted_users(SPEC, SEEN.memory)
+WANTED = wanted_users(SPEC, SEEN.memory, NOON)
 
 
 def edited(name, **changes):
@@ -33,7 +35,7 @@ def edited(name, **changes):
 def test_each_user_has_a_twin_that_nobody_can_log_in_as():
     found = {user.name: user for user in WANTED}
 
-    assert found.keys() == {CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON)}
+    assert found.keys() == {CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON), MARKER}
     for name in (CUSTOMER, DAEMON):
         twin = found[twin_of(name)]
         assert twin.commands == found[name].commands
@@ -41,7 +43,7 @@ def test_each_user_has_a_twin_that_nobody_can_log_in_as():
 
 
 def test_a_user_without_a_password_is_never_open():
-    users = {user.name: user for user in wanted_users(SPEC, Memory())}
+    users = {user.name: user for user in wanted_users(SPEC, Memory(), NOON)}
 
     assert not users[CUSTOMER].enabled
     assert "nopass" not in render_users(tuple(users.values()))
@@ -55,7 +57,7 @@ def test_the_newest_revision_of_each_password_is_the_only_one_accepted():
         SeenCredential(user=CUSTOMER, revision=2),
     )
 
-    users = {user.name: user for user in wanted_users(SPEC, Memory(credentials=credentials))}
+    users = {user.name: user for user in wanted_users(SPEC, Memory(credentials=credentials), NOON)}
 
     assert users[CUSTOMER].passwords == (3,)
     assert users[DAEMON].passwords == (1,)
@@ -70,7 +72,7 @@ def test_the_daemon_cannot_read_a_customers_data():
 
 @pytest.mark.parametrize("scripting", [True, False])
 def test_scripts_are_forbidden_by_the_host_only(scripting):
-    users = wanted_users(tenant(scripting=scripting), SEEN.memory)
+    users = wanted_users(tenant(scripting=scripting), SEEN.memory, NOON)
     customer = next(user for user in users if user.name == CUSTOMER)
 
     assert ("-@scripting" in customer.commands) is not scripting

@@ -17,6 +17,7 @@ from cachepilot.observe.collect import Questions, collect
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
+from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
 from cachepilot.spec.rules import Rules
 from tests.builders import tenant
@@ -52,6 +53,9 @@ def look(world, spec):
         password_file=spec.password_file,
         listeners=spec.listeners,
         directives=managed_directives(spec),
+        customer=CUSTOMER,
+        grace=spec.grace,
+        gateways=frozenset(),
     )
     return collect(spec.name, questions, readers_of(world), now=world.tick())
 
@@ -121,7 +125,13 @@ def complaints(world, spec):
         "save points": bool(live["save"]) is (spec.persistence is PersistenceMode.RDB),
         "config": all(live[key] == value for key, value in spec.config),
         "users": sorted(server.users)
-        == ["cachepilot", "cachepilot-twin-cachepilot", "cachepilot-twin-default", "default"],
+        == [
+            "cachepilot",
+            "cachepilot-revision",
+            "cachepilot-twin-cachepilot",
+            "cachepilot-twin-default",
+            "default",
+        ],
         "customer": server.users["default"][:2]
         == (True, (str(world.memory(name).credential("default").revision),)),
         "no leftover dump": spec.persistence is not PersistenceMode.NONE or disk.dump is None,

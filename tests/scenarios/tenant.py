@@ -117,8 +117,9 @@ class Tenant:
     # Its clients ------------------------------------------------------------------------------
 
     def password(self, user: str = "default") -> str:
-        """Return the newest password of *user*, straight from the record."""
-        found = [c for c in self.record()["credentials"] if c["user"] == user]
+        """Return the documented password of *user*, straight from the record."""
+        kept = self.record()["credentials"]
+        found = [c for c in kept if c["user"] == user and not c["pending"]]
         return str(found[0]["password"])
 
     @contextmanager

@@ -43,9 +43,16 @@ class Reserve(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateCredential(BaseAction):
-    """Draw a password and keep it in the record."""
+    """Draw a password and keep it in the record.
+
+    Attributes:
+        pending: Whether another one stays documented until a login has proven this one.
+        wish: The ``rotatedAt`` that is served by this, or None.
+    """
 
     user: str
+    pending: bool
+    wish: str | None
 
     def detail(self) -> str:
         return f"user {self.user}"
@@ -53,13 +60,40 @@ class GenerateCredential(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptPassword(BaseAction):
-    """Take the customer's password from the author's file into the record."""
+    """Take the customer's password from the author's file into the record.
+
+    Attributes:
+        pending: As of :class:`GenerateCredential`.
+    """
 
     user: str
+    pending: bool
     path: str
 
     def detail(self) -> str:
         return f"user {self.user} from {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteCredential(BaseAction):
+    """Document a pending password; the grace of the one before begins."""
+
+    user: str
+    revision: int
+
+    def detail(self) -> str:
+        return f"user {self.user}, password {self.revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetCredentials(BaseAction):
+    """Forget passwords that no server accepts any more."""
+
+    user: str
+    revisions: tuple[int, ...]
+
+    def detail(self) -> str:
+        return f"user {self.user}, password {', '.join(map(str, self.revisions))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +137,8 @@ MemoryAction = (
     | Reserve
     | GenerateCredential
     | AdoptPassword
+    | PromoteCredential
+    | ForgetCredentials
     | BeginRestart
     | FinishRestart
     | ExpectDump

@@ -80,6 +80,18 @@ class SetUser(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProveLogin(BaseAction):
+    """Log in as *user* with each of some passwords, named by revision; changes nothing."""
+
+    instance: int
+    user: str
+    passwords: tuple[int, ...]
+
+    def detail(self) -> str:
+        return f"{self.user} with password {', '.join(map(str, self.passwords))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteUser(BaseAction):
     """Remove a user that nobody asked for; its connections end."""
 
@@ -101,5 +113,6 @@ ServerAction = (
     | PurgeMemory
     | SetDirectives
     | SetUser
+    | ProveLogin
     | DeleteUser
 )

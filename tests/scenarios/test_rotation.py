@@ -1,0 +1,74 @@
+"""A password follows another on real servers: nobody is cut off, and the old one ends in time."""
+
+import pytest
+import redis
+
+from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
+from tests.scenarios.waiting import eventually
+
+ENGINES = {"redis7": REDIS_7, "redis8": REDIS_8, "valkey8": VALKEY_8}
+
+
+def works(tenant, password):
+    try:
+        with tenant.client(password=password) as client:
+            return bool(client.ping())
+    except redis.AuthenticationError:
+        return False
+
+
+def rotate(fleet, tenant, *options):
+    tenant.forget_writes()
+    fleet.ctl("rotate", tenant.name, "--wait", *options)
+    return tenant.password()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_both_passwords_work_until_the_grace_is_ended_and_no_connection_breaks(fleet, engine):
+    tenant = fleet.tenant(f"rot{engine}").write({"engine": {"image": ENGINES[engine]}}).settle()
+    old = tenant.put(kept="yes").password()
+
+    with fleet.unbroken(tenant), tenant.client(client_name="app-one") as client:
+        client.ping()
+        new = rotate(fleet, tenant)
+        assert new != old
+        assert works(tenant, old)
+        assert works(tenant, new)
+        told = tenant.condition("CredentialsApplied")
+        assert told["reason"] == "GracePeriod"
+        assert "app-one" in told["message"]
+        assert tenant.word == "Ready"
+
+        fleet.ctl("set", tenant.name, "spec.auth.grace=0s", "--wait")
+        assert not works(tenant, old)
+        assert works(tenant, new)
+        assert client.get("kept") == "yes"
+        eventually(lambda: tenant.condition("CredentialsApplied")["reason"] == "ReadBack")
+    kept = [each for each in tenant.record()["credentials"] if each["user"] == "default"]
+    assert [each["password"] for each in kept] == [new]
+
+
+def test_failed_logins_after_the_grace_are_told_with_the_clients_name(fleet):
+    tenant = fleet.tenant("rotlog").write().settle()
+    old = tenant.password()
+    rotate(fleet, tenant, "--grace", "0s")
+    for _ in range(3):
+        assert not works(tenant, old)
+
+    def told():
+        fleet.hang_up()
+        return [
+            event
+            for event in fleet.events()
+            if event["tenant"] == tenant.name and event["reason"] == "FailedLogins"
+        ]
+
+    event = eventually(told)[0]
+    assert "the bridge's own address" in event["message"]
+    assert len(told()) == 1
+
+
+def test_a_rotation_in_a_born_document_is_already_served(fleet):
+    tenant = fleet.tenant("rotborn").write({"auth": {"rotatedAt": "2026-01-01T00:00:00Z"}})
+    tenant.settle()
+    assert [c["revision"] for c in tenant.record()["credentials"] if c["user"] == "default"] == [1]
