@@ -119,6 +119,20 @@ def test_a_wish_is_one_line_more(acme, args, line):
     assert acme.read("acme.yaml").decode() == TEXT + f"  {line}\n"
 
 
+def test_a_rotation_is_a_wish_with_its_own_grace(acme):
+    ended = acme.run("rotate", "acme", "--grace", "48h")
+    assert (ended.code, ended.out) == (0, "tenant/acme configured\n")
+    wish = '  auth:\n    rotatedAt: "2026-03-01T12:00:00.000Z"\n    grace: 48h\n'
+    assert acme.read("acme.yaml").decode() == TEXT + wish
+
+
+def test_a_rotation_with_a_nonsensical_grace_writes_nothing(acme):
+    ended = acme.run("rotate", "acme", "--grace", "soon")
+    assert ended.code == 3
+    assert "spec.auth.grace" in ended.err
+    assert acme.read("acme.yaml").decode() == TEXT
+
+
 def test_a_second_wish_replaces_the_first(acme):
     acme.run("stop", "acme")
     acme.run("start", "acme")

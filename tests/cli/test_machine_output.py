@@ -36,6 +36,7 @@ CALLS = {
     ("start",): ["acme"],
     ("stop",): ["acme"],
     ("restart",): ["acme"],
+    ("rotate",): ["acme"],
     ("pause",): ["acme"],
     ("resume",): ["--all"],
     ("delete",): ["acme", "--yes"],

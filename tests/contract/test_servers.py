@@ -17,6 +17,7 @@ from cachepilot.plan.server_config import differences, wanted_directives
 from cachepilot.plan.users import (
     CUSTOMER,
     DAEMON,
+    MARKER,
     strangers,
     twin_of,
     user_differences,
@@ -181,8 +182,8 @@ def test_scripts_are_forbidden_where_the_host_says_so(bench, image):
         user.name
         for user, _ in user_differences(wanted_users(open_made, memory, NOON), bench.ask(made))
     ]
-    # The twin differs in the file, not on the server: it is found when it is written.
-    assert changed == []
+    # Of user and twin, only the file says whether they may; the marker stands for what it says.
+    assert changed == [MARKER]
 
 
 def test_passwords_are_named_by_revision(bench, made):
@@ -192,10 +193,23 @@ def test_passwords_are_named_by_revision(bench, made):
     bench.writers.memory.generate_credential(
         made.name, user=CUSTOMER, pending=False, wish=None, now=NOON
     )
-    fresh = next(one for one in wanted(bench, made) if one.name == CUSTOMER)
-    tell(bench, made, "set_user", user=fresh)
+    for now, accepted in ((NOON, ("1", "2")), (NOON + timedelta(days=2), ("2",))):
+        users = wanted_users(made.spec, bench.readers.memory.recall(made.name), now)
+        tell(bench, made, "set_user", user=users[0])
+        assert bench.user(made, CUSTOMER).passwords == accepted
 
-    assert bench.user(made, CUSTOMER).passwords == ("2",)
+
+def test_a_login_is_proven_with_each_password_that_was_told(bench, made):
+    bench.writers.memory.generate_credential(
+        made.name, user=CUSTOMER, pending=True, wish=None, now=NOON
+    )
+    with pytest.raises(StalledError) as refusal:
+        tell(bench, made, "prove_login", user=CUSTOMER, passwords=(1, 2))
+    assert refusal.value.reason == "LoginRefused"
+
+    tell(bench, made, "set_user", user=wanted(bench, made)[0])
+
+    tell(bench, made, "prove_login", user=CUSTOMER, passwords=(1, 2))
 
 
 @pytest.mark.parametrize(

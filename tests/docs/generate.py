@@ -172,7 +172,11 @@ def _actions() -> Iterator[str]:
         yield f"### {title}"
         yield ""
         rows = (
-            (f"`{kind.__name__}`", kind.disruption.value, (kind.__doc__ or "").strip())
+            (
+                f"`{kind.__name__}`",
+                kind.disruption.value,
+                " ".join((kind.__doc__ or "").partition("\n\n")[0].split()),
+            )
             for kind in typing.get_args(union)
         )
         yield from _table(("action", "clients notice", "effect"), rows)

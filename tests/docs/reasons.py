@@ -24,7 +24,7 @@ _STATED_BY = {
     "endpoints_reachable": ConditionType.ENDPOINTS_REACHABLE,
 }
 
-_OF_EVENTS = frozenset({"CredentialsRevealed", "OrphanContainer", "SpecProblem"})
+_OF_EVENTS = frozenset({"CredentialsRevealed", "FailedLogins", "OrphanContainer", "SpecProblem"})
 
 MEANINGS = {
     ConditionType.READY: (
@@ -109,6 +109,10 @@ WAYS_OUT = {
     "LedgerUnreadable": (
         "`ledger.json` cannot be read.",
         "Put it back from a backup, or remove it: it is rebuilt from the records.",
+    ),
+    "LoginRefused": (
+        "The server refuses a password that it was told a moment before.",
+        "Look at the server's log in `describe`; the password before stays documented and works.",
     ),
     "MassRemoval": (
         "Of the host, in `host.json`: too many files vanished at once.",

@@ -40,8 +40,11 @@ def start(host):
     return host.start(program=[sys.executable, str(FAULTY), str(host.root / "kill-before")])
 
 
-def sweep(host, prepare, act, word="Ready", step=1):
-    """Let the daemon die before each effect of *act*; yield each tenant as the next left it."""
+def sweep(host, prepare, act, word="Ready", step=1, orphaned=lambda tenant: None):
+    """Let the daemon die before each effect of *act*; yield each tenant as the next left it.
+
+    Meanwhile nobody looks after the tenant: then *orphaned* is called.
+    """
     start(host)
     for number in count(1, step=step):
         tenant = prepare(host.tenant(f"crash{number}"))
@@ -51,6 +54,7 @@ def sweep(host, prepare, act, word="Ready", step=1):
         survived = host.daemon.poll() is None
         (host.root / "kill-before").unlink()
         if not survived:
+            orphaned(tenant)
             start(host)
         tenant.settle(word)
         yield number, tenant
@@ -78,6 +82,22 @@ def test_a_tenant_is_made_whole_wherever_its_making_was_cut_off(host):
         assert tenant.put(kept="yes").get("kept") == "yes"
     passwords = [tenant.password() for tenant in host.tenants]
     assert len(set(passwords)) == len(passwords)
+
+
+def test_the_documented_password_works_wherever_its_rotation_was_cut_off(host):
+    def prepare(tenant):
+        return tenant.write({"auth": {"grace": "0s"}}).settle().put(kept="yes")
+
+    def rotate(tenant):
+        tenant.edit({"auth": {"rotatedAt": "2026-03-01T12:00:00Z"}})
+
+    def is_kept(tenant):
+        assert tenant.get("kept") == "yes"
+
+    for number, tenant in sweep(host, prepare, rotate, orphaned=is_kept):
+        is_kept(tenant)
+        kept = [each for each in tenant.record()["credentials"] if each["user"] == "default"]
+        assert [each["revision"] for each in kept] == [2], number
 
 
 @pytest.mark.parametrize("kind", EDITS)

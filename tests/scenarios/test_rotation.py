@@ -48,8 +48,9 @@ def test_both_passwords_work_until_the_grace_is_ended_and_no_connection_breaks(f
     assert [each["password"] for each in kept] == [new]
 
 
-def test_failed_logins_after_the_grace_are_told_with_the_clients_name(fleet):
-    tenant = fleet.tenant("rotlog").write().settle()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_failed_logins_after_the_grace_are_told_once(fleet, engine):
+    tenant = fleet.tenant(f"log{engine}").write({"engine": {"image": ENGINES[engine]}}).settle()
     old = tenant.password()
     rotate(fleet, tenant, "--grace", "0s")
     for _ in range(3):
