@@ -63,10 +63,12 @@ class Requeue:
     Attributes:
         after: A pause chosen by what we wait for; None means at the next resync.
         failed: Whether pauses should grow.
+        ended: Whether there is nobody to look at: neither a document nor a record.
     """
 
     after: timedelta | None = None
     failed: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,8 @@ def reconcile(
 
 def next_visit(visit: Visit) -> Requeue:
     """Translate how a visit ended into the queue's language."""
+    if visit.is_of_nobody:
+        return Requeue(ended=True)
     last = visit.outcomes[-1] if visit.outcomes else None
     match last:
         case Waiting(retry_after=pause):
@@ -171,7 +175,7 @@ class _Errand:
             return replace(visit, trouble=f"cannot finish the visit: {place_of(error)}"), ()
 
     def say(self, visit: Visit) -> TenantStatus:
-        """Publish what *visit* came to know so far."""
+        """Publish what *visit* came to know so far; nothing stays published about nobody."""
         status = summarize(
             visit,
             self.world.status.read(self.name),
@@ -179,7 +183,10 @@ class _Errand:
             settings_digest=self.terms.settings_digest,
             now=self.world.utc_now(),
         )
-        self.world.status.publish(status)
+        if visit.is_of_nobody:
+            self.world.status.withdraw(self.name)
+        else:
+            self.world.status.publish(status)
         return status
 
     def _converge(

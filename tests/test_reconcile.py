@@ -77,6 +77,9 @@ class Board:
     def publish(self, status):
         self.published.append(status)
 
+    def withdraw(self, tenant_name):
+        self.published.clear()
+
 
 class Onlooker:
     def __init__(self):
@@ -499,3 +502,39 @@ def test_a_tenant_that_tightened_limits_forbid_goes_on_being_looked_after(servin
 
     assert "65GiB" in large
     assert serving.world.is_answering("acme")
+
+
+# Nobody -----------------------------------------------------------------------------------------
+
+
+def test_no_status_outlives_a_file_that_never_was_valid(daemon):
+    daemon.folder.spoil()
+    assert daemon.visit().status.word == "Invalid"
+
+    daemon.folder.vanish()
+    result = daemon.visit()
+
+    assert daemon.board.published == []
+    assert result.requeue == Requeue(ended=True)
+
+
+def test_whoever_has_a_record_keeps_a_status_without_a_file(serving):
+    serving.folder.vanish()
+
+    result = serving.visit()
+
+    assert serving.board.published[-1] == result.status
+    assert not result.requeue.ended
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_none(serving):
+    def refuse(_name):
+        raise StalledError("cannot read record.json", reason="RecordUnreadable")
+
+    serving.readers.memory.recall = refuse
+    serving.folder.vanish()
+
+    result = serving.visit()
+
+    assert serving.board.published[-1] == result.status
+    assert not result.requeue.ended

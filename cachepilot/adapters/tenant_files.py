@@ -174,12 +174,14 @@ class TenantFiles:
         self.work.files_read += 1
         # Not as a datetime: some file systems keep dates that are beyond all calendars.
         age = now.timestamp() - stamp_of(status).newest
-        if old and old.digest == content_digest(data) and old.rules is self._rules:
+        is_as_before = old is not None and old.digest == content_digest(data)
+        if old and is_as_before and old.rules is self._rules:
             new = old
         else:
             self.work.files_parsed += 1
             new = read_tenant_file(data, path, self._rules, held=held)
-            settles_after = _settling_time(new, data)
+            # What it said before is whole, whatever today's rules make of it.
+            settles_after = 0.0 if is_as_before else _settling_time(new, data)
             if settles_after and -_SLACK < age < settles_after:
                 self._look_again(timedelta(seconds=settles_after - age))
                 return old

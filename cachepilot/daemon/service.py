@@ -103,6 +103,7 @@ class Service:
             self._load_statuses()
             # Whom to visit first is up to the first comparison, which knows more than the folder.
             self._read_folder()
+            self._visit_strangers()
         threads = self._start_threads()
         self._reporter.publish()
         self._notifier.ready(self._reporter.headline())
@@ -237,12 +238,14 @@ class Service:
         else:
             if late := settings.differs_at_start(self._settings):
                 self._log.warning("takes effect when the daemon starts again", settings=late)
-            self._settings, self._terms = settings, terms_of(settings)
+            # Whoever is visited under the new terms must be read under them too, or `wait` would
+            # take what holds by the old rules for an answer about the new.
             self._parts.files.use_rules(settings.rules())
+            self._refresh()
+            self._settings, self._terms = settings, terms_of(settings)
             self._parts.host.use_quarantine(settings.ports.quarantine)
             self._loop.use_resync(settings.daemon.resync.total_seconds())
             self._reporter.use_settings(settings)
-            self._refresh()
             for name in sorted(self._names()):
                 self._loop.add(name, fresh=True)
         self._notifier.ready(self._reporter.headline())
@@ -267,6 +270,11 @@ class Service:
     def _load_statuses(self) -> None:
         for name in self._parts.records.known():
             self._fleet.read(name)
+
+    def _visit_strangers(self) -> None:
+        """Let the status go of whom an earlier daemon knew only by a file that is gone since."""
+        for name in self._parts.board.names() - self._names():
+            self._loop.add(name)
 
     def _names(self) -> frozenset[TenantName]:
         """Return everybody with a document or a record."""

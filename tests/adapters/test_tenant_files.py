@@ -91,6 +91,17 @@ def test_documents_become_readings(folder):
     assert folder.source.complete
 
 
+def test_new_rules_count_at_once_even_for_a_file_that_was_touched_just_now(folder):
+    path = folder.write("acme.yaml", text("acme", memory={"max": "64MiB"}))
+    folder.refresh()
+
+    os.utime(path, (folder.now.timestamp(), folder.now.timestamp()))
+    folder.source.use_rules(rules(limits={"memory": "32MiB"}))
+
+    assert folder.refresh(later=timedelta()) == {"acme"}
+    assert folder.read("acme").spec is None
+
+
 # Work is proportional to what changed --------------------------------------------------------
 
 
