@@ -6,7 +6,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
@@ -22,11 +21,9 @@ _KINDS = ("tenant", "settings")
 _WIDTH = 88
 
 
-def _complete_path(
-    _context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def _complete_path(_context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the kinds only; what is below them would need the models."""
-    return [CompletionItem(kind) for kind in _KINDS if kind.startswith(incomplete)]
+    return [kind for kind in _KINDS if kind.startswith(incomplete)]
 
 
 @click.command(cls=Verb)

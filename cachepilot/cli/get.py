@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -104,12 +103,19 @@ def _print_table(
     titles = WIDE_HEADERS if wide else HEADERS
     rows = [row(tenant, now, wide=wide) for tenant in found]
     # Whoever reads through a pipe gets everything; a person gets one line per tenant.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = _terminal_width() if sys.stdout.isatty() else None
     lines = table(rows, headers=titles, width=width) if rows else []
+    shown = [coloured(line, tenant.word) for tenant, line in zip(found, lines[1:], strict=False)]
     if rows and headers:
-        click.echo(click.style(lines[0], bold=True))
-    for tenant, line in zip(found, lines[1:], strict=False):
-        click.echo(coloured(line, tenant.word))
+        shown.insert(0, click.style(lines[0], bold=True))
+    if shown:
+        click.echo("\n".join(shown))  # at once, because each echo writes to the terminal
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size  # brings compression along, which no pipe needs
+
+    return get_terminal_size().columns
 
 
 def _follow(
