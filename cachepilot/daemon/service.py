@@ -22,7 +22,7 @@ from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.http import HttpServer
 from cachepilot.daemon.logging import Logger
 from cachepilot.daemon.loop import Loop
-from cachepilot.daemon.metrics import FleetCollector, registry_of, render
+from cachepilot.daemon.metrics import DaemonCollector, registry_of, render
 from cachepilot.daemon.report import Reporter
 from cachepilot.errors import SettingsError
 from cachepilot.observe.snapshot import Unknown
@@ -205,7 +205,7 @@ class Service:
         self._parts.authority.mend()
         rows = by_tenant(found)
         self._on_docker("")
-        self._reporter.note_comparison(find_orphans(names, rows))
+        self._reporter.note_comparison(find_orphans(names, found))
         if not self._compared:
             unsettled = find_unsettled(
                 names,
@@ -241,6 +241,7 @@ class Service:
             # Whoever is visited under the new terms must be read under them too, or `wait` would
             # take what holds by the old rules for an answer about the new.
             self._parts.files.use_rules(settings.rules())
+            self._parts.passwords.use_folders(settings.limits.passwordFiles)
             self._refresh()
             self._settings, self._terms = settings, terms_of(settings)
             self._parts.host.use_quarantine(settings.ports.quarantine)
@@ -254,15 +255,11 @@ class Service:
         listen = self._settings.listen
         if not listen.port:
             return None
-        collector = FleetCollector(
-            statuses=self._fleet.statuses,
-            counters=self._loop.counters,
-            facts=self._reporter.facts,
-        )
+        collector = DaemonCollector(counters=self._loop.counters, facts=self._reporter.facts)
         return HttpServer(
             listen.address,
             listen.port,
-            metrics=partial(render, registry_of(collector)),
+            metrics=partial(render, registry_of(collector), self._fleet.statuses),
             live=lambda: self._reporter.stuck(_LONGEST_ACTION),
             ready=self._reporter.not_ready,
         )

@@ -284,9 +284,15 @@ def test_a_daemon_that_starts_visits_at_once_who_is_not_settled(
 def test_containers_of_nobody_are_orphans():
     rows = [replace(ROW, tenant_name="ghost", name="cachepilot-ghost"), ROW]
 
-    assert find_orphans(frozenset({SPEC.name}), by_tenant(rows)) == (
-        ("cachepilot-ghost", "ghost"),
-    )
+    assert find_orphans(frozenset({SPEC.name}), rows) == (("cachepilot-ghost", "ghost"),)
+
+
+def test_a_container_of_a_role_that_nobody_knows_is_an_orphan_and_disturbs_nobody(fleet):
+    fleet.publish(READY)
+    rows = [ROW, replace(ROW, container_id="other", name="guest", role="guest")]
+
+    assert find_orphans(frozenset({SPEC.name}), rows) == (("guest", SPEC.name),)
+    assert find_changed([SPEC.name], fleet, by_tenant(rows)) == ()
 
 
 def test_a_container_in_any_state_but_running_is_a_change_for_a_tenant_that_serves(fleet):
