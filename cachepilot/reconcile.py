@@ -275,6 +275,9 @@ def _without_limits(rules: Rules) -> Rules:
         containerMemory=None,
         cpus=rules.limits.cpus,  # what a tenant gets that asks for nothing, so it has to stay
         images=["*"],
+        extraNames=["*"],
+        # Whether a file is still read is decided again where it is opened.
+        passwordFiles=["/"],
     )
     return rules.model_copy(update={"limits": limits, "headRoom": none})
 

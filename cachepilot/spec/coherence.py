@@ -29,6 +29,7 @@ _BIND: Path = ("spec", "access", "bind")
 _LIFETIME: Path = ("spec", "tls", "lifetime")
 _RENEW: Path = ("spec", "tls", "renewBefore")
 _EXTRA: Path = ("spec", "tls", "extraNames")
+_PASSWORD: Path = ("spec", "auth", "passwordFile")
 
 
 def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tuple[Fault, ...]:
@@ -42,6 +43,8 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_port_faults(spec),
         *_bind_faults(spec, rules),
         *_certificate_faults(spec),
+        *_name_faults(document, rules),
+        *_password_faults(spec, rules),
     )
 
 
@@ -173,3 +176,41 @@ def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
             hint="add a name here, or to hostNames in the settings",
             involves=(_BIND, _ACCESS),
         )
+
+
+def _name_faults(document: TenantDocument, rules: Rules) -> Iterator[Fault]:
+    tls, allowed = document.spec.tls, rules.limits.extraNames
+    for index, name in enumerate((tls.extraNames if tls else None) or ()):
+        if not any(_may_claim(name, pattern.lower()) for pattern in allowed):
+            yield Fault(
+                path=(*_EXTRA, index),
+                message="expected a name that limits.extraNames in the settings allows "
+                f'({", ".join(allowed) or "none"}); got "{name}"',
+            )
+
+
+def _may_claim(name: str, pattern: str) -> bool:
+    # A name that stands for many is only covered by a pattern that does so at the same place.
+    is_covered = not name.startswith("*") or pattern.startswith("*")
+    return is_covered and fnmatchcase(name, pattern)
+
+
+def _password_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
+    folders = rules.limits.passwordFiles
+    if spec.password_file and not any(_is_below(spec.password_file, folder) for folder in folders):
+        # What was written is not repeated: somebody may have put the password itself here.
+        yield Fault(
+            path=_PASSWORD,
+            message="expected a file below a folder that limits.passwordFiles in the settings "
+            f"names ({', '.join(folders) or 'none'})",
+        )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Return whether *path* lies below *folder*, as far as their words tell."""
+    steps, above = _steps(path), _steps(folder)
+    return ".." not in steps and len(steps) > len(above) and steps[: len(above)] == above
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in path.split("/") if step not in ("", ".")]

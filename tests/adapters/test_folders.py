@@ -10,6 +10,7 @@ import pytest
 
 from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.plan.actions import AclUser
@@ -33,7 +34,7 @@ def files(paths, records):
 
 @pytest.fixture
 def reader(paths, records):
-    return FolderReader(paths, records, owners=os.geteuid() == 0)
+    return FolderReader(paths, records, PasswordFiles(["/"]), owners=os.geteuid() == 0)
 
 
 @pytest.fixture

@@ -128,7 +128,8 @@ WAYS_OUT = {
     ),
     "PasswordFileUnusable": (
         "The file in `auth.passwordFile` cannot be used.",
-        "The message says why; it must belong to root, mode 0600, 16 to 512 characters.",
+        "The message says why; it must belong to root, mode 0600, 16 to 512 characters, and lie "
+        "below a folder of `limits.passwordFiles`.",
     ),
     "PortConflict": (
         "Another tenant holds a pinned port.",

@@ -160,7 +160,7 @@ def test_everything_said_arrives():
         memory={"max": "100MiB", "limit": "1GiB", "policy": "volatile-lru"},
         access={"mode": "dual-mode", "ports": {"tls": 7000, "plain": 9000}},
         tls={"lifetime": "2h", "renewBefore": "30m"},
-        auth={"passwordFile": "/etc/acme.password"},
+        auth={"passwordFile": "/etc/cachepilot/passwords/acme"},
         restartedAt="2026-01-31T12:00:00Z",
         engine={"config": {"appendfsync": "no", "notify-keyspace-events": ""}},
     )
@@ -172,6 +172,6 @@ def test_everything_said_arrives():
     assert (found.tls_port, found.plain_port) == (7000, 9000)
     assert found.certificate_lifetime == timedelta(hours=2)
     assert found.renew_before == timedelta(minutes=30)
-    assert found.password_file == "/etc/acme.password"
+    assert found.password_file == "/etc/cachepilot/passwords/acme"
     assert found.restarted_at == "2026-01-31T12:00:00Z"
     assert dict(found.config) == {"appendfsync": "no", "hz": "2", "notify-keyspace-events": ""}
