@@ -5,9 +5,12 @@ import os
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from cachepilot.adapters import atomic
+from cachepilot.adapters.data_folder import DEEPEST
 from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
 from cachepilot.adapters.password_file import PasswordFiles
@@ -269,6 +272,73 @@ def test_a_server_that_plants_links_gains_no_file_outside(tmp_path, paths, prepa
     assert {p: facts(p) for p in before} == before
     assert precious.read_text() == (victim / "dump.rdb").read_text() == "precious"
     assert sorted(p.name for p in data.iterdir()) == [".cachepilot", "hard"]
+
+
+def nest(path, depth):
+    """Make folders that are *depth* deep; no path could name the last of them."""
+    path.mkdir()
+    at = os.open(path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("x", dir_fd=at)
+        below = os.open("x", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("file", os.O_CREAT, dir_fd=at))
+    os.close(at)
+
+
+def test_a_tree_of_any_depth_is_discarded(paths, prepared, look):
+    data = paths.data(ACME, 1)
+    nest(data / "appendonlydir", 3000)
+
+    prepared.discard_append_only(ACME, instance=1)
+
+    assert [entry.name for entry in data.iterdir()] == [".cachepilot"]
+
+
+def test_what_a_crash_left_of_a_tree_is_discarded_too(paths, prepared, monkeypatch):
+    data = paths.data(ACME, 1)
+    nest(data / "appendonlydir", 5)
+    real, left = os.rename, iter([1, 1])
+
+    def mortal(*arguments, **more):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(*arguments, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "rename", mortal)
+        prepared.discard_append_only(ACME, instance=1)
+    assert (data / "appendonlydir").exists()  # so that the next visit goes on
+    assert len(list(data.iterdir())) > 2
+
+    prepared.discard_append_only(ACME, instance=1)
+
+    assert [entry.name for entry in data.iterdir()] == [".cachepilot"]
+
+
+@AS_ROOT
+def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, prepared):
+    data = paths.data(ACME, 1)
+    nest(data / "deep", 3000)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(StalledError, match="more than 16 deep") as told:
+        prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+
+    assert told.value.reason == "DataTooDeep"
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    atomic.remove_tree(data / "deep")
+
+
+@AS_ROOT
+def test_as_many_levels_as_are_allowed_are_given_to_the_server(paths, prepared, reader):
+    deepest = paths.data(ACME, 1).joinpath(*("x" * DEEPEST))
+    deepest.mkdir(parents=True)
+
+    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+
+    assert facts(deepest)[1:] == (UID, UID)
 
 
 def test_a_link_in_the_place_of_run_or_data_is_refused(tmp_path, paths, prepared, look, uid):

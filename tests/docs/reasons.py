@@ -89,6 +89,10 @@ WAYS_OUT = {
         "The data folder is gone or belongs to another tenant.",
         "See [a data folder that is lost](../how-to/lost-data-folder.md).",
     ),
+    "DataTooDeep": (
+        "Folders in a data folder that must be given to its server are nested more than 16 deep.",
+        "Nothing but a stranger makes such a tree; look at it, and remove it.",
+    ),
     "DirectiveRefused": (
         "The server refused a directive.",
         "The message has the server's words; take the directive out or correct it.",
