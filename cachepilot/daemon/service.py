@@ -36,8 +36,8 @@ from cachepilot.wiring import Parts, terms_of
 _TICK = 1.0
 # The folder is listed so often even if no event came: a link to elsewhere raises none.
 _REFRESH_EVERY = 10.0
-# Docker may be told to wait for a server that saves; nothing of ours may take longer than this.
-_LONGEST_ACTION = LONGEST_STOP.total_seconds() + 300.0
+# One action, and one look, make at most so many calls to Docker.
+_MOST_CALLS = 10
 _GRACE_TO_STOP = 25.0
 
 
@@ -81,6 +81,11 @@ class Service:
             dice=random.Random(),  # noqa: S311 - jitter, not a secret
             resync=settings.daemon.resync.total_seconds(),
         )
+        # Docker may be told to wait for a server that saves; nothing may take longer than that
+        # and as many calls as ever come together.
+        self._longest_action = (
+            LONGEST_STOP + _MOST_CALLS * settings.docker.timeout
+        ).total_seconds()
         self._reporter = Reporter(parts, self._loop, self._fleet, settings)
         self._files = Chore("files", self._refresh, log)
         self._comparison = Chore("comparison", self._compare, log)
@@ -170,7 +175,7 @@ class Service:
                 self._use_new_settings()
             self._reporter.tick()
             self._notifier.status(self._reporter.headline())
-            if not self._reporter.stuck(_LONGEST_ACTION):
+            if not self._reporter.stuck(self._longest_action):
                 self._notifier.alive()
 
     # Work -------------------------------------------------------------------------------------
@@ -260,7 +265,7 @@ class Service:
             listen.address,
             listen.port,
             metrics=partial(render, registry_of(collector), self._fleet.statuses),
-            live=lambda: self._reporter.stuck(_LONGEST_ACTION),
+            live=lambda: self._reporter.stuck(self._longest_action),
             ready=self._reporter.not_ready,
         )
 
@@ -275,7 +280,8 @@ class Service:
 
     def _names(self) -> frozenset[TenantName]:
         """Return everybody with a document or a record."""
-        return self._parts.world.source.names() | frozenset(self._parts.records.known())
+        names = self._parts.world.source.names()
+        return names.union(self._parts.records.known(names))
 
     # News -------------------------------------------------------------------------------------
 

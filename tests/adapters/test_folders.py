@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cachepilot.adapters import atomic
 from cachepilot.adapters.data_folder import DEEPEST
 from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
@@ -274,8 +273,15 @@ def test_a_server_that_plants_links_gains_no_file_outside(tmp_path, paths, prepa
     assert sorted(p.name for p in data.iterdir()) == [".cachepilot", "hard"]
 
 
-def nest(path, depth):
-    """Make folders that are *depth* deep; no path could name the last of them."""
+@pytest.fixture
+def nest():
+    """Make folders so deep that no path could name the last of them, nor Python remove them."""
+    made = []
+    yield lambda path, depth: made.append(path) or _nest(path, depth)
+    subprocess.run(["rm", "-rf", *{path.parent for path in made}], check=True)
+
+
+def _nest(path, depth):
     path.mkdir()
     at = os.open(path, os.O_RDONLY)
     for _ in range(depth):
@@ -287,7 +293,7 @@ def nest(path, depth):
     os.close(at)
 
 
-def test_a_tree_of_any_depth_is_discarded(paths, prepared, look):
+def test_a_tree_of_any_depth_is_discarded(paths, prepared, nest):
     data = paths.data(ACME, 1)
     nest(data / "appendonlydir", 3000)
 
@@ -296,7 +302,7 @@ def test_a_tree_of_any_depth_is_discarded(paths, prepared, look):
     assert [entry.name for entry in data.iterdir()] == [".cachepilot"]
 
 
-def test_what_a_crash_left_of_a_tree_is_discarded_too(paths, prepared, monkeypatch):
+def test_what_a_crash_left_of_a_tree_is_discarded_too(paths, prepared, nest, monkeypatch):
     data = paths.data(ACME, 1)
     nest(data / "appendonlydir", 5)
     real, left = os.rename, iter([1, 1])
@@ -318,7 +324,7 @@ def test_what_a_crash_left_of_a_tree_is_discarded_too(paths, prepared, monkeypat
 
 
 @AS_ROOT
-def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, prepared):
+def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, prepared, nest):
     data = paths.data(ACME, 1)
     nest(data / "deep", 3000)
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -328,7 +334,6 @@ def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, pr
 
     assert told.value.reason == "DataTooDeep"
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    atomic.remove_tree(data / "deep")
 
 
 @AS_ROOT

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
-import structlog
 
 from cachepilot import clock
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.systemd import Notifier
+from cachepilot.daemon.logging import Logger
+from cachepilot.daemon.loop import Beat
 from cachepilot.daemon.main import prepare
 from cachepilot.daemon.service import Service
+from cachepilot.plan.shape import LONGEST_STOP
 from cachepilot.settings import load_settings
 from cachepilot.status.conditions import ConditionType
 from cachepilot.wiring import build
 from tests.builders import text
 
 SOON = 20.0
-SETTINGS = 'docker: {socket: "tcp://127.0.0.1:1"}\nlisten: {port: 0}\n'
+DOCKER = '{socket: "tcp://127.0.0.1:1"}'
 
 
 @dataclass
@@ -34,8 +38,8 @@ class Daemon:
         prepare(self.paths)
         self.configure("")
 
-    def configure(self, more):
-        settings = SETTINGS + more
+    def configure(self, more, *, docker=DOCKER):
+        settings = f"docker: {docker}\nlisten: {{port: 0}}\n{more}"
         self.paths.settings_file.write_text(settings)
 
     def write(self, name, content):
@@ -47,7 +51,7 @@ class Daemon:
     def make(self):
         settings = load_settings(self.paths.settings_file)
         self.parts = build(self.paths, settings, stopping=self.stopping)
-        log = structlog.wrap_logger(None, processors=[_drop])
+        log = Logger(io.StringIO(), least="error")
         return Service(
             self.parts, settings, notifier=Notifier({}), log=log, stopping=self.stopping
         )
@@ -60,10 +64,6 @@ class Daemon:
         while self.is_published(name) is not there:
             assert clock.monotonic() < end
             waiting.wait(0.02)
-
-
-def _drop(_logger, _name, _event):
-    raise structlog.DropEvent
 
 
 @pytest.fixture
@@ -163,3 +163,25 @@ def test_no_visit_says_new_settings_about_what_was_read_under_the_old(daemon):
     assert said[-1] == (new, "False")
     assert all(valid == "False" for digest, valid in said if digest == new)
     assert {digest for digest, _ in said} == {before, new}
+
+
+def test_no_worker_counts_as_stuck_while_docker_may_still_answer(daemon):
+    daemon.configure("", docker='{socket: "tcp://127.0.0.1:1", timeout: 1h}')
+    service = daemon.make()
+    service._loop.beats["worker-0"] = Beat(clock.monotonic(), "acme")
+    slowest = LONGEST_STOP + timedelta(hours=1)
+
+    service._loop.beats["worker-0"].at -= slowest.total_seconds()
+    assert service._reporter.stuck(service._longest_action) == {}
+    service._loop.beats["worker-0"].at -= timedelta(hours=10).total_seconds()
+    assert service._reporter.stuck(service._longest_action)
+
+
+def test_a_clock_that_jumps_makes_no_worker_look_stuck(daemon, monkeypatch):
+    service = daemon.make()
+    service._loop.beats["worker-0"] = Beat(clock.monotonic())
+    utc_now = clock.utc_now
+
+    for jump in (timedelta(days=400), -timedelta(days=400)):
+        monkeypatch.setattr(clock, "utc_now", lambda jump=jump: utc_now() + jump)
+        assert service._reporter.stuck(service._longest_action) == {}
