@@ -159,7 +159,7 @@ class _Errand:
         )
         try:
             memory = self.world.readers.memory.recall(self.name)
-            spec = _spec_in_force(self.reading, memory, self.terms.rules, self.world.utc_now())
+            spec = _spec_in_force(self.reading, memory, self.terms.rules)
             visit = replace(visit, memory=memory, spec=spec)
             if spec is None:
                 return visit, ()
@@ -282,9 +282,7 @@ def _without_limits(rules: Rules) -> Rules:
     return rules.model_copy(update={"limits": limits, "headRoom": none})
 
 
-def _spec_in_force(
-    reading: Reading, memory: Memory, rules: Rules, now: datetime
-) -> TenantSpec | None:
+def _spec_in_force(reading: Reading, memory: Memory, rules: Rules) -> TenantSpec | None:
     """Return the newest valid spec, else the last good one; a vanished file ends serving late.
 
     None means that nothing usable was ever seen, or that the last good document cannot be read any
@@ -302,8 +300,7 @@ def _spec_in_force(
         parsed = parse_json(memory.document, _without_limits(rules), file=file)
     if isinstance(parsed, tuple):
         return None
-    gone_since = reading.absent_since if reading.presence is Presence.ABSENT else None
-    is_over = gone_since is not None and now - gone_since >= rules.removalGrace
+    is_over = reading.presence is Presence.ABSENT and reading.absent_for >= rules.removalGrace
     if memory.retired or is_over:
         return replace(parsed.spec, state=State.DELETED)
     return parsed.spec

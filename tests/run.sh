@@ -28,7 +28,7 @@ main() {
     engine_down .lab
     return
   fi
-  packages_up .lab/log/packages.log shellcheck=shellcheck systemd-analyze=systemd
+  packages_up .lab/log/packages.log shellcheck=shellcheck systemd-analyze=systemd faketime=faketime
   python_up .venv --group dev
   PATH=$PWD/.venv/bin:$PATH
   run_gates

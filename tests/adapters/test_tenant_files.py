@@ -537,6 +537,7 @@ def test_a_jump_of_the_clock_does_not_count(folder, jump):
     folder.refresh(jump)
 
     assert folder.now - folder.read("acme").absent_since == timedelta(minutes=3)
+    assert folder.read("acme").absent_for == timedelta(minutes=3)
 
 
 def test_a_file_that_cannot_be_read_makes_nobody_absent(folder):
