@@ -231,7 +231,7 @@ class TenantFiles:
         )
 
     def _reading(self, name: TenantName, claim: Claim, *, is_listed: bool) -> Reading:
-        """Return what *claim* says; the same object as before while its file was not read again."""
+        """Return what *claim* says: the same object as before, unless its file was read again."""
         before = self._claims.get(name)
         if is_listed and before and before.is_same(claim):
             return self._view.readings[name]
