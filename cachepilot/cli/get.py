@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -14,10 +14,10 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import as_item, no_status, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
-from cachepilot.cli.output import listing, print_line, print_object
+from cachepilot.cli.output import listing, print_line, print_object, print_text
 from cachepilot.cli.rows import HEADERS, WIDE_HEADERS, Selector, is_degraded, row, sorted_by
 from cachepilot.cli.verb import Verb
-from cachepilot.cli.words import coloured
+from cachepilot.cli.words import colour_of
 
 POLL_SECONDS = 0.5
 
@@ -89,7 +89,8 @@ def _printer(invocation: Invocation, output: str) -> _Printer:
         elif output in {"json", "yaml"}:
             print_object(listing(map(as_item, found)), output)
         elif output == "name":
-            _echo(f"tenant/{tenant.name}" for tenant in found)
+            for tenant in found:
+                print_text(f"tenant/{tenant.name}")
         else:
             _print_table(found, invocation, wide=output == "wide", headers=headers)
 
@@ -105,11 +106,10 @@ def _print_table(
     # Whoever reads through a pipe gets everything; a person gets one line per tenant.
     width = _terminal_width() if sys.stdout.isatty() else None
     lines = table(rows, headers=titles, width=width) if rows else []
-    shown = [coloured(line, tenant.word) for tenant, line in zip(found, lines[1:], strict=False)]
     if rows and headers:
-        shown.insert(0, click.style(lines[0], bold=True))
-    if shown:
-        click.echo("\n".join(shown))  # at once, because each echo writes to the terminal
+        print_text(lines[0], bold=True)
+    for tenant, line in zip(found, lines[1:], strict=False):
+        print_text(line, mark=tenant.word, fg=colour_of(tenant.word))
 
 
 def _terminal_width() -> int:
@@ -148,8 +148,3 @@ def _follow(
 def _contents(published: PublishedStatus, names: Sequence[str]) -> dict[str, PublishedTenant]:
     found = (published.tenant(name) for name in (names or published.names()))
     return {tenant.name: tenant for tenant in found if tenant}
-
-
-def _echo(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
