@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from cachepilot.spec.document import AccessMode, MemoryFields, PersistenceMode, TenantDocument
 from cachepilot.spec.headroom import container_limit, describe_rule
@@ -124,9 +125,11 @@ def _port_faults(spec: TenantSpec) -> Iterator[Fault]:
         )
 
 
-def _is_on_a_bridge(address: str, rules: Rules) -> bool:
-    subnets = (ipaddress.ip_network(text, strict=False) for text in rules.network.subnets)
-    return any(ipaddress.ip_address(address) in subnet for subnet in subnets)
+@lru_cache(maxsize=1024)
+def _is_within(address: str, subnets: tuple[str, ...]) -> bool:
+    """Return whether an address lies in one of *subnets*; most tenants ask for the same one."""
+    dialled = ipaddress.ip_address(address)
+    return any(dialled in ipaddress.ip_network(text, strict=False) for text in subnets)
 
 
 def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
@@ -140,7 +143,7 @@ def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
                 message=f'this host does not allow a wildcard address; got "{text}"',
                 hint="name the addresses, or set network.allowWildcardBind in the settings",
             )
-        if not is_wildcard(text) and _is_on_a_bridge(text, rules):
+        if not is_wildcard(text) and _is_within(text, tuple(rules.network.subnets)):
             yield Fault(
                 path=path,
                 message=f'"{text}" lies in network.subnets, where other tenants could dial it',
