@@ -83,6 +83,27 @@ def test_what_survives_is_never_evicted_unless_asked_for(mode, policy):
     assert spec(persistence={"mode": mode}).memory_policy == policy
 
 
+def test_directives_are_in_the_words_of_the_server():
+    found = spec(
+        engine={
+            "config": {
+                "activedefrag": True,
+                "lazyfree-lazy-expire": False,
+                "maxclients": 50,
+                "notify-keyspace-events": "",
+            }
+        }
+    )
+
+    assert dict(found.config) == {
+        "activedefrag": "yes",
+        "hz": "2",
+        "lazyfree-lazy-expire": "no",
+        "maxclients": "50",
+        "notify-keyspace-events": "",
+    }
+
+
 def test_directives_are_overridden_one_by_one():
     host = rules(
         defaults={
