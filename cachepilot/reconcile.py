@@ -65,10 +65,12 @@ class Requeue:
     Attributes:
         after: A pause chosen by what we wait for; the next resync ends it, too.
         failed: Whether pauses should grow.
+        ended: Whether there is nobody to look at: neither a document nor a record.
     """
 
     after: timedelta | None = None
     failed: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,8 @@ def reconcile(
 
 def next_visit(visit: Visit) -> Requeue:
     """Translate how a visit ended into the queue's language."""
+    if visit.is_of_nobody:
+        return Requeue(ended=True)
     last = visit.outcomes[-1] if visit.outcomes else None
     match last:
         case Waiting(retry_after=pause):
@@ -167,7 +171,7 @@ class _Errand:
         )
         try:
             memory = self.world.readers.memory.recall(self.name)
-            spec = _spec_in_force(self.reading, memory, self.terms.rules, self.world.utc_now())
+            spec = _spec_in_force(self.reading, memory, self.terms.rules)
             visit = replace(visit, memory=memory, spec=spec)
             if spec is None:
                 return visit, ()
@@ -183,7 +187,7 @@ class _Errand:
             return replace(visit, trouble=f"cannot finish the visit: {place_of(error)}"), ()
 
     def say(self, visit: Visit) -> TenantStatus:
-        """Publish what *visit* came to know so far."""
+        """Publish what *visit* came to know so far; nothing stays published about nobody."""
         status = summarize(
             visit,
             self.world.status.read(self.name),
@@ -191,7 +195,10 @@ class _Errand:
             settings_digest=self.terms.settings_digest,
             now=self.world.utc_now(),
         )
-        self.world.status.publish(status)
+        if visit.is_of_nobody:
+            self.world.status.withdraw(self.name)
+        else:
+            self.world.status.publish(status)
         return status
 
     def _converge(
@@ -283,13 +290,14 @@ def _without_limits(rules: Rules) -> Rules:
         containerMemory=None,
         cpus=rules.limits.cpus,  # what a tenant gets that asks for nothing, so it has to stay
         images=["*"],
+        extraNames=["*"],
+        # Whether a file is still read is decided again where it is opened.
+        passwordFiles=["/"],
     )
     return rules.model_copy(update={"limits": limits, "headRoom": none})
 
 
-def _spec_in_force(
-    reading: Reading, memory: Memory, rules: Rules, now: datetime
-) -> TenantSpec | None:
+def _spec_in_force(reading: Reading, memory: Memory, rules: Rules) -> TenantSpec | None:
     """Return the newest valid spec, else the last good one; a vanished file ends serving late.
 
     None means that nothing usable was ever seen, or that the last good document cannot be read any
@@ -307,8 +315,7 @@ def _spec_in_force(
         parsed = parse_json(memory.document, _without_limits(rules), file=file)
     if isinstance(parsed, tuple):
         return None
-    gone_since = reading.absent_since if reading.presence is Presence.ABSENT else None
-    is_over = gone_since is not None and now - gone_since >= rules.removalGrace
+    is_over = reading.presence is Presence.ABSENT and reading.absent_for >= rules.removalGrace
     if memory.retired or is_over:
         return replace(parsed.spec, state=State.DELETED)
     return parsed.spec

@@ -19,6 +19,7 @@ from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
 from cachepilot.adapters.host import HostFacts
 from cachepilot.adapters.ledger import Ledger
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
@@ -48,6 +49,7 @@ class Parts:
     brake: RemovalBrake
     records: Records
     ledger: Ledger
+    passwords: PasswordFiles
     host: HostFacts
     authority: Authority
     board: StatusFiles
@@ -69,7 +71,8 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
     ledger = Ledger(paths, records, owners=owners)
     authority = Authority(paths, utc_now=clock.utc_now, owners=owners)
     certificates = CertificateFiles(paths, authority, records, owners=owners)
-    folders = FolderReader(paths, records, owners=owners)
+    passwords = PasswordFiles(settings.limits.passwordFiles)
+    folders = FolderReader(paths, records, passwords, owners=owners)
     clients = DockerClients(
         settings.docker.socket, timeout=int(settings.docker.timeout.total_seconds())
     )
@@ -119,7 +122,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             endpoints=endpoints,
         ),
         writers=Writers(
-            memory=RecordWriter(records, ledger, utc_now=clock.utc_now),
+            memory=RecordWriter(records, ledger, passwords, utc_now=clock.utc_now),
             certificates=certificates,
             files=FolderWriter(paths, records, owners=owners),
             containers=engine,
@@ -135,6 +138,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         brake=brake,
         records=records,
         ledger=ledger,
+        passwords=passwords,
         host=host,
         authority=authority,
         board=board,

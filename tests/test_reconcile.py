@@ -60,8 +60,13 @@ class Folder:
             problems=(PROBLEM,),
         )
 
-    def remove(self, since):
-        self.reading = Reading(tenant_name="acme", presence=Presence.ABSENT, absent_since=since)
+    def remove(self, *, since, now):
+        self.reading = Reading(
+            tenant_name="acme",
+            presence=Presence.ABSENT,
+            absent_since=since,
+            absent_for=now - since,
+        )
 
     def vanish(self):
         self.reading = Reading(tenant_name="acme", presence=Presence.UNKNOWN)
@@ -76,6 +81,9 @@ class Board:
 
     def publish(self, status):
         self.published.append(status)
+
+    def withdraw(self, tenant_name):
+        self.published.clear()
 
 
 class Onlooker:
@@ -261,13 +269,15 @@ def test_a_last_good_document_that_new_rules_forbid_leaves_everything_as_it_is(s
 
 
 def test_a_vanished_file_ends_serving_only_after_the_grace_period(serving):
-    serving.folder.remove(since=serving.world.now)
+    since = serving.world.now
     serving.world.now += GRACE / 2
+    serving.folder.remove(since=since, now=serving.world.now)
     early = serving.visit()
     assert "acme" in serving.world.servers
     assert serving.onlooker.done() == []
 
     serving.world.now += GRACE
+    serving.folder.remove(since=since, now=serving.world.now)
     late = serving.visit()
 
     assert early.status.condition(C.SPEC_VALID).reason == "Missing"
@@ -278,8 +288,18 @@ def test_a_vanished_file_ends_serving_only_after_the_grace_period(serving):
     assert serving.world.disk("acme").marker, "data stays"
 
 
+def test_a_clock_that_jumped_since_the_folder_was_listed_ends_nobody(serving):
+    serving.folder.remove(since=serving.world.now, now=serving.world.now)
+    serving.world.now += timedelta(days=400)
+
+    serving.visit()
+
+    assert "Retire" not in serving.onlooker.done()
+    assert "acme" in serving.world.servers
+
+
 def test_a_retired_tenant_stays_retired_when_the_folder_cannot_be_listed(serving):
-    serving.folder.remove(since=serving.world.now - GRACE)
+    serving.folder.remove(since=serving.world.now - GRACE, now=serving.world.now)
     serving.visit()
     serving.folder.vanish()
 
@@ -291,7 +311,7 @@ def test_a_retired_tenant_stays_retired_when_the_folder_cannot_be_listed(serving
 
 def test_a_file_that_comes_back_brings_the_tenant_back_with_its_password_and_ports(serving):
     before = serving.memory
-    serving.folder.remove(since=serving.world.now - GRACE)
+    serving.folder.remove(since=serving.world.now - GRACE, now=serving.world.now)
     serving.visit()
     serving.folder.write()
 
@@ -327,7 +347,7 @@ def test_a_wish_to_be_deleted_is_carried_out_at_once(serving):
 def test_a_file_removed_after_the_wish_to_be_deleted_is_kept_in_mind(serving):
     serving.folder.write(state="deleted")
     serving.visit()
-    serving.folder.remove(since=serving.world.now)
+    serving.folder.remove(since=serving.world.now, now=serving.world.now)
 
     serving.visit()
 
@@ -499,3 +519,39 @@ def test_a_tenant_that_tightened_limits_forbid_goes_on_being_looked_after(servin
 
     assert "65GiB" in large
     assert serving.world.is_answering("acme")
+
+
+# Nobody -----------------------------------------------------------------------------------------
+
+
+def test_no_status_outlives_a_file_that_never_was_valid(daemon):
+    daemon.folder.spoil()
+    assert daemon.visit().status.word == "Invalid"
+
+    daemon.folder.vanish()
+    result = daemon.visit()
+
+    assert daemon.board.published == []
+    assert result.requeue == Requeue(ended=True)
+
+
+def test_whoever_has_a_record_keeps_a_status_without_a_file(serving):
+    serving.folder.vanish()
+
+    result = serving.visit()
+
+    assert serving.board.published[-1] == result.status
+    assert not result.requeue.ended
+
+
+def test_a_record_that_cannot_be_read_is_not_taken_for_none(serving):
+    def refuse(_name):
+        raise StalledError("cannot read record.json", reason="RecordUnreadable")
+
+    serving.readers.memory.recall = refuse
+    serving.folder.vanish()
+
+    result = serving.visit()
+
+    assert serving.board.published[-1] == result.status
+    assert not result.requeue.ended

@@ -6,9 +6,9 @@ full disk or a read-only folder reaches the tenant's status as a sentence.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +19,8 @@ from cachepilot.errors import UnavailableError
 Owner = tuple[int, int]
 
 PREFIX = ".cachepilot-new-"
+# As many as nobody has who is not out to keep us busy; what is left goes the next time.
+_MOST_FOLDERS = 100_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -121,13 +123,54 @@ def remove_tree(path: Path) -> None:
     """Remove *path* and everything in it; links are removed, what they point at is not."""
     with explained("remove", path):
         try:
-            if path.is_symlink() or not path.is_dir():
-                path.unlink()
-            else:
-                shutil.rmtree(path)
+            with opened_folder(path.parent) as folder:
+                remove_entry(folder, path.name)
+                os.fsync(folder)
         except FileNotFoundError:
             return
-        _sync(path.parent, _FOLDER)
+
+
+def remove_entry(folder: int, name: str) -> None:
+    """Remove the entry *name* of an open *folder*, whatever it is and however deep it goes.
+
+    Whoever fills the tree decides how deep it is, so each folder in it is moved up into *folder*
+    before it is emptied: two open folders are enough, and no path leads up or elsewhere. What a
+    crash leaves there, :func:`sweep` recognises; the entry itself goes last.
+
+    Raises:
+        FileNotFoundError: There is no such entry.
+        OSError: The kernel refused, or somebody goes on filling the tree.
+    """
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        moved, left = _empty(folder, name), _MOST_FOLDERS
+        while moved:
+            if not (left := left - 1):
+                raise OSError(errno.EBUSY, "somebody goes on filling it") from None
+            with suppress(FileNotFoundError):
+                entry = moved.pop()
+                moved += _empty(folder, entry)
+                os.rmdir(entry, dir_fd=folder)
+        os.rmdir(name, dir_fd=folder)
+
+
+def _empty(folder: int, name: str) -> list[str]:
+    """Empty a folder in *folder*; return the new names that folders in it have got there."""
+    moved: list[str] = []
+    inside = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        for entry in os.listdir(inside):  # noqa: PTH208 - no path could be long enough
+            with suppress(FileNotFoundError):  # whoever owns it was faster
+                try:
+                    os.unlink(entry, dir_fd=inside)
+                except IsADirectoryError:
+                    above = temporary_name()
+                    os.rename(entry, above, src_dir_fd=inside, dst_dir_fd=folder)
+                    moved.append(above)
+    finally:
+        os.close(inside)
+    return moved
 
 
 def sweep(folder: Path) -> None:

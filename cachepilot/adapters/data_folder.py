@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachepilot.adapters.atomic import replace_entry
+from cachepilot.adapters.atomic import PREFIX, remove_entry, replace_entry
 from cachepilot.adapters.paths import MARKER
+from cachepilot.errors import StalledError
 from cachepilot.spec.document import TenantName
 
 DUMP = "dump.rdb"
@@ -25,6 +25,8 @@ _NOT_A_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PEEK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LONGEST_MARKER = 128
+# A server makes one folder, for its append-only files. Each level keeps a descriptor open.
+DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +108,19 @@ def give_to(folder: int, uid: int) -> None:
     """Give everything below an open folder to the server's user, links themselves included.
 
     A file with a second name is left alone: its other name may lie outside.
+
+    Raises:
+        StalledError: Folders are nested deeper than any server does (reason ``DataTooDeep``).
     """
-    for _, folders, files, inside in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            if name != MARKER and _is_foreign(inside, name, uid):
-                with suppress(FileNotFoundError):
-                    os.chown(name, uid, uid, dir_fd=inside, follow_symlinks=False)
+    _give_to(folder, uid, levels=DEEPEST)
 
 
 def discard_entries(folder: int, names: tuple[str, ...]) -> None:
     """Remove entries of an open folder, whatever they are, and return once that is durable."""
-    for name in names:
+    unfinished = (name for name in os.listdir(folder) if name.startswith(PREFIX))
+    for name in (*unfinished, *names):
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                shutil.rmtree(name, dir_fd=folder)
-            else:
-                os.unlink(name, dir_fd=folder)
+            remove_entry(folder, name)
     os.fsync(folder)
 
 
@@ -130,6 +129,29 @@ def list_dumps(folder: int) -> tuple[str, ...]:
     names = os.listdir(folder)
     unfinished = (name for name in names if name.startswith("temp-") and name.endswith(".rdb"))
     return tuple(sorted({*unfinished, *({DUMP} & {*names})}))
+
+
+def _give_to(folder: int, uid: int, *, levels: int) -> None:
+    for name in os.listdir(folder):
+        if name != MARKER and _is_foreign(folder, name, uid):
+            with suppress(FileNotFoundError):
+                os.chown(name, uid, uid, dir_fd=folder, follow_symlinks=False)
+        try:
+            inside = os.open(name, _FOLDER, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in _NOT_A_FOLDER:
+                raise
+            continue
+        try:
+            if not levels:
+                raise StalledError(
+                    f"cannot give the data folder to user {uid}: folders in it are nested more "
+                    f"than {DEEPEST} deep; no server makes them, so remove them",
+                    reason="DataTooDeep",
+                )
+            _give_to(inside, uid, levels=levels - 1)
+        finally:
+            os.close(inside)
 
 
 def _is_foreign(folder: int, name: str, uid: int) -> bool:

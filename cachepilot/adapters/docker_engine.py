@@ -13,7 +13,7 @@ import docker.errors
 import docker.types
 
 from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
-from cachepilot.adapters.docker_inspect import Json, create_request, seen_container
+from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
@@ -21,6 +21,7 @@ from cachepilot.observe.ports import ContainerGlance
 from cachepilot.observe.snapshot import Liveness, Resources, Role, SeenContainer, Unknown
 from cachepilot.plan.actions import Workload
 from cachepilot.plan.containers import container_name
+from cachepilot.plan.shape import CPU_PERIOD
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
@@ -176,9 +177,9 @@ class DockerEngine:
         if found is None:
             return
         labels = found["Config"].get("Labels") or {}
-        seen = self._seen(tenant_name, found)
         if not self._is_ours(found, tenant_name) or labels.get(DIGEST, "") != digest:
             raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
+        seen = self._seen(tenant_name, found)
         if seen.liveness in (Liveness.RUNNING, Liveness.PAUSED):
             raise WaitingError(f"the container of {tenant_name} runs again")
         try:
@@ -222,7 +223,7 @@ class DockerEngine:
                     # Always both: one alone is refused whenever it would pass the other.
                     mem_limit=resources.memory,
                     memswap_limit=resources.swap,
-                    cpu_period=100_000,
+                    cpu_period=CPU_PERIOD,
                     cpu_quota=resources.cpu_quota,
                     restart_policy={"Name": resources.restart},  # type: ignore[arg-type] # stub gap
                 )
@@ -246,7 +247,7 @@ class DockerEngine:
         with engine_errors("cannot list containers"):
             rows = self._clients.get().containers(all=True, filters={"label": labels})
         found = (self._inspect(row["Id"]) for row in rows)
-        return tuple(inspected for inspected in found if inspected)
+        return tuple(each for each in found if each and self._is_ours(each, tenant_name))
 
     def _seen(self, tenant_name: TenantName, inspected: Json) -> SeenContainer:
         state = inspected["State"]
@@ -283,8 +284,7 @@ class DockerEngine:
         return shorten(logs.decode(errors="replace"), _LONGEST_WORDS)
 
     def _is_ours(self, inspected: Json, tenant_name: TenantName) -> bool:
-        labels = inspected["Config"].get("Labels") or {}
-        return bool(labels.get(TENANT) == tenant_name and labels.get(ROOT) == self._root)
+        return is_ours(inspected, tenant_name, root=self._root)
 
     def _own(self, tenant_name: TenantName, container_id: str) -> None:
         """Look again right before something that hurts."""

@@ -25,11 +25,11 @@ from cachepilot.observe.snapshot import (
     SeenContainer,
 )
 from cachepilot.plan.actions import Workload
+from cachepilot.plan.shape import CPU_PERIOD, UNLIMITED_CPU
 from cachepilot.spec.document import TenantName
 
 Json = dict[str, Any]
 
-_CPU_PERIOD = 100_000
 # The only folder that a running server reads again. Its configuration is read at a start, when
 # the mount is made anew, and what it wrote itself is never a reason to replace it.
 _READ_AGAIN = "tls"
@@ -43,7 +43,7 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
     return SeenContainer(
         container_id=inspected["Id"],
         name=inspected["Name"].removeprefix("/"),
-        role=Role(labels.get(ROLE, Role.SERVER)),
+        role=Role(labels.get(ROLE, "")),
         liveness=liveness_of(state),
         digest=labels.get(DIGEST, ""),
         shape=ContainerShape(
@@ -60,13 +60,23 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
         resources=Resources(
             memory=host.get("Memory") or 0,
             swap=host.get("MemorySwap") or 0,
-            cpu_quota=host.get("CpuQuota") or -1,
+            cpu_quota=_cpu_quota(host),
             restart=(host.get("RestartPolicy") or {}).get("Name") or "no",
         ),
         started_at=_instant(state.get("StartedAt") or ""),
         exit_code=state.get("ExitCode") or 0,
         error=state.get("Error") or "",
         oom_killed=bool(state.get("OOMKilled")),
+    )
+
+
+def is_ours(inspected: Json, tenant_name: TenantName, *, root: str) -> bool:
+    """Return whether it is a container of this tenant; one of a role unknown to us is nobody's."""
+    labels = inspected["Config"].get("Labels") or {}
+    return (
+        labels.get(TENANT) == tenant_name
+        and labels.get(ROOT) == root
+        and labels.get(ROLE) in set(Role)
     )
 
 
@@ -135,7 +145,7 @@ def create_request(tenant_name: TenantName, workload: Workload, *, root: str, fo
             "Ulimits": [{"Name": "nofile", "Soft": shape.files, "Hard": shape.files}],
             "Memory": resources.memory,
             "MemorySwap": resources.swap,
-            "CpuPeriod": _CPU_PERIOD,
+            "CpuPeriod": CPU_PERIOD,
             "CpuQuota": resources.cpu_quota,
             "RestartPolicy": {"Name": resources.restart},
             "LogConfig": {"Type": "local", "Config": _LOG_OPTIONS},
@@ -214,6 +224,12 @@ def _security(host: Json) -> tuple[str, ...]:
     words += ["read-only"] if host.get("ReadonlyRootfs") else []
     words += ["privileged"] if host.get("Privileged") else []
     return tuple(sorted(words))
+
+
+def _cpu_quota(host: Json) -> int:
+    """Return the quota for a period of ours, whatever period somebody else chose."""
+    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or CPU_PERIOD
+    return round(quota * CPU_PERIOD / period) if quota > 0 else UNLIMITED_CPU
 
 
 def _open_files(limits: Iterable[Json]) -> int:

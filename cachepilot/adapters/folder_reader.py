@@ -15,7 +15,7 @@ from cachepilot.adapters.folder_layout import (
     list_folders,
     refuse_wrong_data,
 )
-from cachepilot.adapters.password_file import read_password
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.paths import CONFIGURATION, USERS, RootPaths
 from cachepilot.adapters.records import UNKNOWN, Records
 from cachepilot.errors import StalledError, WaitingError
@@ -31,12 +31,16 @@ class FolderReader:
     Args:
         paths: Where they lie.
         records: What is remembered of passwords.
+        passwords: Reads what authors name.
         owners: Whether files can belong to other users; only root can give them away.
     """
 
-    def __init__(self, paths: RootPaths, records: Records, *, owners: bool) -> None:
+    def __init__(
+        self, paths: RootPaths, records: Records, passwords: PasswordFiles, *, owners: bool
+    ) -> None:
         self._paths = paths
         self._records = records
+        self._passwords = passwords
         self._owners = owners
 
     def look(
@@ -120,7 +124,7 @@ class FolderReader:
         if path is None:
             return None, ""
         try:
-            secret = read_password(Path(path))
+            secret = self._passwords.read(Path(path))
         except StalledError as error:
             return None, str(error)
         revision = self._records.revision_of(tenant_name, CUSTOMER, secret.sha256())

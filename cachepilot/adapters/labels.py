@@ -13,7 +13,8 @@ ROLE = "io.cachepilot.role"
 # Which installation it belongs to: the absolute root folder. Two never see each other's.
 ROOT = "io.cachepilot.root"
 # Inode numbers of the folders of files that were mounted: a folder that was deleted and made again
-# has the same path, but the container still sees the old one.
+# has the same path, but the container still sees the old one. While it is mounted a number cannot
+# change; where numbers do not outlast a mount, a container is replaced once too often after it.
 INODES = "io.cachepilot.inodes"
 # On networks: the index-bearing name of the shared bridge.
 NETWORK = "io.cachepilot.network"

@@ -1,10 +1,15 @@
-"""Reads the customer's password from the file that a spec names."""
+"""Reads the customer's password from the file that a spec names.
+
+The daemon reads as root what an author names, so where a file may lie is the host's decision.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cachepilot.adapters.secret import Secret
@@ -16,30 +21,65 @@ _READ_AT_MOST = 4 * LONGEST + 2
 _OTHERS = 0o077
 
 
-def read_password(path: Path) -> Secret:
-    """Return the first line of *path*.
+class PasswordFiles:
+    """Reads password files that lie below one of *folders*."""
 
-    Links are followed, because programs that hand out secrets publish them that way; what
-    counts is the file at their end.
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = tuple(folders)
 
-    Raises:
-        StalledError: It cannot be used (reason ``PasswordFileUnusable``); the message says why
-            and what to do, and never shows any of the content.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _unusable(path, "it is not a regular file; name a file")
-        # A pipe that took the file's place must not hold up the visit.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    def use_folders(self, folders: Sequence[str]) -> None:
+        """Read only below these *folders* from now on."""
+        self._folders = tuple(folders)
+
+    def read(self, path: Path) -> Secret:
+        """Return the first line of *path*.
+
+        Links are followed, because programs that hand out secrets publish them that way; what
+        counts is the file at their end, and where that lies.
+
+        Raises:
+            StalledError: It cannot be used (reason ``PasswordFileUnusable``); the message says
+                why and what to do, and never shows any of the content.
+        """
+        # Nobody shall learn here which files there are elsewhere.
+        self._require_inside(path, path, self._folders)
         try:
-            _inspect(path, os.fstat(file))
-            content = os.read(file, _READ_AT_MOST)
-        finally:
-            os.close(file)
-    except OSError as error:
-        words = (error.strerror or type(error).__name__).lower()
-        raise _unusable(path, f"{words}; make it readable for root only") from error
-    return Secret(_first_line(path, content))
+            with _found(path) as found:
+                real = found.readlink()
+                self._require_inside(path, real, map(os.path.realpath, self._folders))
+                _inspect(path, found.stat())
+                content = _read(found)
+        except OSError as error:
+            words = (error.strerror or type(error).__name__).lower()
+            raise _unusable(path, f"{words}; make it readable for root only") from error
+        return Secret(_first_line(path, content))
+
+    def _require_inside(self, path: Path, at: Path, folders: Iterable[str]) -> None:
+        if not any(at.is_relative_to(folder) for folder in folders):
+            allowed = ", ".join(self._folders) or "none"
+            raise _unusable(
+                path,
+                "it lies, or leads, outside the folders that limits.passwordFiles in the settings "
+                f"names ({allowed}); move it there",
+            )
+
+
+@contextmanager
+def _found(path: Path) -> Iterator[Path]:
+    """Yield a name of exactly the file that *path* leads to now; nothing is opened for reading."""
+    held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield Path(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
+
+
+def _read(found: Path) -> bytes:
+    file = os.open(found, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        return os.read(file, _READ_AT_MOST)
+    finally:
+        os.close(file)
 
 
 def _inspect(path: Path, seen: os.stat_result) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from cachepilot.errors import CachePilotError
 if TYPE_CHECKING:  # the model would bring pydantic along
     from cachepilot.spec.document import TenantName
 
+_SNAPSHOT = ',"snapshot":'
 HEARTBEAT_LIMIT = timedelta(seconds=30)
 
 
@@ -32,7 +34,7 @@ class PublishedTenant:
     """One tenant as it was last published.
 
     Attributes:
-        content: The published object, unchanged.
+        content: The published object without its snapshot.
         confirmed_at: When the daemon last confirmed that this is still true.
     """
 
@@ -104,28 +106,23 @@ class PublishedStatus:
         Raises:
             StatusUnreadableError: The folder is missing or closed to us.
         """
-        return tuple(sorted(self.stamps()))
+        return tuple(sorted(name for name, _ in self._files()))
 
     def stamps(self) -> dict[str, tuple[int, int]]:
-        """Return for each tenant a value that changes whenever its file is replaced."""
-        folder, host = self._paths.status, self._paths.host_status.name
+        """Return for each tenant a value that changes whenever its file is replaced.
+
+        Raises:
+            StatusUnreadableError: As :meth:`names`.
+        """
         found: dict[str, tuple[int, int]] = {}
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name == host or entry.name[0] == "." or entry.name[-5:] != ".json":
-                        continue
-                    try:
-                        seen = entry.stat()
-                    except FileNotFoundError:
-                        continue  # withdrawn between listing and looking
-                    # A tenant called "host" has a dot more in its file name.
-                    name = entry.name[:-5].removesuffix(".tenant")
-                    found[name] = (seen.st_ino, seen.st_mtime_ns)
-        except FileNotFoundError as error:
-            raise StatusUnreadableError(f"there is no folder {folder}") from error
-        except OSError as error:
-            raise StatusUnreadableError(f"{folder}: {_words(error)}") from error
+        for name, entry in self._files():
+            try:
+                seen = entry.stat()
+            except FileNotFoundError:
+                continue  # withdrawn between listing and looking
+            except OSError as error:
+                raise _unreadable(self._paths.status, error) from error
+            found[name] = (seen.st_ino, seen.st_mtime_ns)
         return found
 
     def tenant(self, name: str) -> PublishedTenant | None:
@@ -134,25 +131,21 @@ class PublishedStatus:
         Raises:
             StatusUnreadableError: It is there but cannot be read.
         """
-        path = self._paths.tenant_status(cast("TenantName", name))
-        content = _read(path)
-        if content is None:
+        found = _read(self._paths.tenant_status(cast("TenantName", name)))
+        if found is None:
             return None
-        return PublishedTenant(name=name, content=content, confirmed_at=_modified(path))
-
-    def tenants(self) -> tuple[PublishedTenant, ...]:
-        """Return every published tenant, sorted by name."""
-        found = (self.tenant(name) for name in self.names())
-        return tuple(tenant for tenant in found if tenant)
+        content, modified = found
+        return PublishedTenant(name=name, content=content, confirmed_at=modified)
 
     def host(self) -> PublishedHost | None:
         """Return what the daemon says about itself, or None if it never spoke or is unreadable."""
         try:
-            content = _read(self._paths.host_status)
+            found = _read(self._paths.host_status)
         except StatusUnreadableError:
             return None
-        if content is None:
+        if found is None:
             return None
+        content, _ = found
         heartbeat = _instant(_object(content.get("daemon")).get("heartbeatAt"))
         return PublishedHost(content=content, heartbeat=heartbeat)
 
@@ -161,28 +154,53 @@ class PublishedStatus:
         newest = max((stamp for _, stamp in self.stamps().values()), default=0)
         return datetime.fromtimestamp(newest / 1e9, UTC) if newest else None
 
+    def _files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield every tenant's file with the name of the tenant."""
+        folder, host = self._paths.status, self._paths.host_status.name
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name != host and entry.name[0] != "." and entry.name[-5:] == ".json":
+                        # A tenant called "host" has a dot more in its file name.
+                        yield entry.name[:-5].removesuffix(".tenant"), entry
+        except FileNotFoundError as error:
+            raise StatusUnreadableError(f"there is no folder {folder}") from error
+        except OSError as error:
+            raise _unreadable(folder, error) from error
 
-def _read(path: Path) -> Mapping[str, Any] | None:
+
+def _read(path: Path) -> tuple[Mapping[str, Any], datetime] | None:
+    """Return what a file says and when it was last confirmed, or None if it is not there."""
     try:
-        content = json.loads(path.read_bytes())
+        with path.open("rb", buffering=0) as file:
+            modified = os.fstat(file.fileno()).st_mtime
+            content = _parse(file.read().decode())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StatusUnreadableError(f"{path}: {_words(error)}") from error
+        raise _unreadable(path, error) from error
     except ValueError as error:
         raise StatusUnreadableError(f"{path} is not JSON") from error
-    return _object(content)
+    return content, datetime.fromtimestamp(modified, UTC)
 
 
-def _modified(path: Path) -> datetime:
-    try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return datetime.fromtimestamp(0, UTC)
+def _parse(text: str) -> Mapping[str, Any]:
+    """Return the published object without its snapshot, which is most of the text.
+
+    The snapshot comes last and is the daemon's own affair, so it is cut off unread.
+    """
+    head, found, _ = text.partition(_SNAPSHOT)
+    if found:
+        # Braces balance only if the cut was between keys of the object itself and not, say,
+        # between two labels.
+        with suppress(ValueError):
+            return _object(json.loads(head + "}"))
+    content = _object(json.loads(text))
+    return {key: value for key, value in content.items() if key != "snapshot"}
 
 
-def _words(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+def _unreadable(path: Path, error: OSError) -> StatusUnreadableError:
+    return StatusUnreadableError(f"{path}: {(error.strerror or type(error).__name__).lower()}")
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cachepilot.adapters.ledger import Ledger
-from cachepilot.adapters.password_file import read_password
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.secret import Secret
@@ -25,10 +25,16 @@ class RecordWriter:
     """The write port of the tenants' memory."""
 
     def __init__(
-        self, records: Records, ledger: Ledger, *, utc_now: Callable[[], datetime]
+        self,
+        records: Records,
+        ledger: Ledger,
+        passwords: PasswordFiles,
+        *,
+        utc_now: Callable[[], datetime],
     ) -> None:
         self._records = records
         self._ledger = ledger
+        self._passwords = passwords
         self._utc_now = utc_now
 
     def remember_document(
@@ -91,7 +97,7 @@ class RecordWriter:
         Raises:
             StalledError: The file cannot be used (reason ``PasswordFileUnusable``).
         """
-        read = read_password(Path(path))
+        read = self._passwords.read(Path(path))
         fresh = SeenCredential(user=user, revision=1, from_file=True, pending=pending, since=now)
         self._records.change(tenant_name, lambda record: _with_password(record, fresh, read))
 
@@ -141,6 +147,10 @@ class RecordWriter:
     def remember_persistence(self, tenant_name: TenantName, *, mode: PersistenceMode) -> None:
         """Record in which mode the data on disk is kept."""
         self._records.amend(tenant_name, lambda memory: replace(memory, persistence=mode))
+
+    def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
+        """Record which directives the server was seen to have; empty for a doubt."""
+        self._records.amend(tenant_name, lambda memory: replace(memory, applied=fingerprint))
 
 
 def _with_password(record: Record, fresh: SeenCredential, secret: Secret) -> Record:

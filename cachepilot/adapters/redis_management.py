@@ -22,6 +22,7 @@ from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.shape import LONGEST_STOP
+from cachepilot.plan.users import OWN_USERS
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
@@ -97,13 +98,19 @@ class RedisManagement:
     ) -> SeenServer | Unreachable:
         try:
             client = self._connections.get(tenant_name, instance)
-            info: Reply = client.info(*_SECTIONS)
+            info, values, found, *ours = _ask_together(
+                client,
+                ("INFO", *_SECTIONS),
+                ("CONFIG GET", *directives),
+                ("ACL USERS",),
+                *(("ACL GETUSER", name) for name in OWN_USERS),
+            )
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
-            values: dict[Any, Any] = client.config_get(*directives)
-            # One by one: a pipeline would open a connection of its own.
-            names = [str(name) for name in client.acl_users()][:_MOST_USERS]
-            users: dict[str, Any] = {name: client.acl_getuser(name) for name in names}
+            users: Reply = dict(zip(OWN_USERS, ours, strict=True))
+            strangers = [str(name) for name in found[:_MOST_USERS] if name not in users]
+            asked_again = (("ACL GETUSER", name) for name in strangers)
+            users |= zip(strangers, _ask_together(client, *asked_again), strict=True)
             asked = {name: value for name, value in values.items() if name in directives}
             seen = self._seen(tenant_name, info, asked, users)
             return replace(seen, **ask_about_clients(client, clients))
@@ -313,6 +320,19 @@ class RedisManagement:
 
 def _execute(client: redis.Redis, *words: str) -> None:
     client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+
+
+def _ask_together(client: redis.Redis, *questions: tuple[str, ...]) -> list[Any]:
+    """Return one answer for each question, all of them asked by one write.
+
+    redis-py's own pipeline would open a connection of its own. Whoever catches an error must
+    drop this one, because later answers are still on their way.
+    """
+    if not questions:
+        return []
+    connection = cast("redis.Connection", client.connection)
+    connection.send_packed_command(connection.pack_commands(questions))  # type: ignore[no-untyped-call] # as in _execute
+    return [client.parse_response(connection, question[0]) for question in questions]  # type: ignore[no-untyped-call] # as above
 
 
 def _number(answer: object) -> int:

@@ -27,7 +27,7 @@ class RemovalBrake:
 
     Args:
         source: What really lists the folder.
-        known: Names with a record.
+        known: Names with a record, besides those given.
         recall: The record of a tenant.
     """
 
@@ -35,7 +35,7 @@ class RemovalBrake:
         self,
         source: SpecSource,
         *,
-        known: Callable[[], tuple[TenantName, ...]],
+        known: Callable[[frozenset[TenantName]], tuple[TenantName, ...]],
         recall: Callable[[TenantName], Memory],
     ) -> None:
         self._source = source
@@ -54,13 +54,14 @@ class RemovalBrake:
         """List again, and decide whether the brake must hold."""
         changed = self._source.refresh(now)
         before = self.engaged
-        known = self._known()
-        absent = [name for name in known if self._source.read(name).presence is Presence.ABSENT]
+        names = self._source.names()
+        missing = self._known(names)
+        absent = [name for name in missing if self._source.read(name).presence is Presence.ABSENT]
         self.engaged = ""
-        if not self._source.names():
-            self.engaged = self._judge_empty(known)
+        if not names:
+            self.engaged = self._judge_empty(missing)
         elif len(absent) > _ALWAYS_ALLOWED:
-            self.engaged = self._judge(known, absent)
+            self.engaged = self._judge(self._known(frozenset()), absent)
         return changed if bool(before) == bool(self.engaged) else changed | frozenset(absent)
 
     def names(self) -> frozenset[TenantName]:

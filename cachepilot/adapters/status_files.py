@@ -12,6 +12,7 @@ from pathlib import Path
 from cachepilot.adapters.atomic import Owner, explained, make_folder, write_volatile
 from cachepilot.adapters.host_format import parse_shared, render_host
 from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.adapters.status_format import Json, keep_own_facts, parse_tenant, render_tenant
 from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
 from cachepilot.spec.document import TenantName
@@ -51,6 +52,13 @@ class StatusFiles:
         self._shared: SeenHost | None = None
         self._shared_at = _NEVER
         self._shared_stamp: _Stamp | None = None
+
+    def names(self) -> frozenset[TenantName]:
+        """Return everybody about whom something is published; nobody if that cannot be told."""
+        try:
+            return frozenset(map(TenantName, PublishedStatus(self._paths).names()))
+        except StatusUnreadableError:
+            return frozenset()
 
     def read(self, tenant_name: TenantName) -> TenantStatus | None:
         """Return what was last published, or None; a file that is not ours counts as none."""

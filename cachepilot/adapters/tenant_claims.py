@@ -23,6 +23,10 @@ class Claim:
     document: FoundDocument | None
     position: int = 0
 
+    def is_same(self, other: Claim) -> bool:
+        """Whether both are the same words of the same reading of a file; nothing is compared."""
+        return self.file is other.file and self.document is other.document
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Why what it says cannot be used."""

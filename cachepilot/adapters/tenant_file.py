@@ -70,6 +70,8 @@ class TenantFile:
     @property
     def orphaned(self) -> frozenset[TenantName]:
         """Tenants that it held, and may still mean by what cannot be read."""
+        if not self.held:
+            return frozenset()
         named = {document.name for document in self.documents}
         is_complete = not self.problems and None not in named
         return frozenset() if is_complete else self.held - named

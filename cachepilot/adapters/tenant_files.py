@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
 from cachepilot.adapters.tenant_absence import Absences
-from cachepilot.adapters.tenant_claims import gather, settle
+from cachepilot.adapters.tenant_claims import Claim, gather, settle
 from cachepilot.adapters.tenant_file import (
     TenantFile,
     content_digest,
@@ -77,6 +77,7 @@ class TenantFiles:
         self._files: dict[str, TenantFile] = {}
         self._trusted: dict[str, Stamp] = {}
         self._homes: dict[TenantName, str] = {}
+        self._claims: dict[TenantName, Claim] = {}
         self._absences = Absences()
         self._view = View()
         self._retry_after: timedelta | None = None
@@ -174,12 +175,14 @@ class TenantFiles:
         self.work.files_read += 1
         # Not as a datetime: some file systems keep dates that are beyond all calendars.
         age = now.timestamp() - stamp_of(status).newest
-        if old and old.digest == content_digest(data) and old.rules is self._rules:
+        is_as_before = old is not None and old.digest == content_digest(data)
+        if old and is_as_before and old.rules is self._rules:
             new = old
         else:
             self.work.files_parsed += 1
             new = read_tenant_file(data, path, self._rules, held=held)
-            settles_after = _settling_time(new, data)
+            # What it said before is whole, whatever today's rules make of it.
+            settles_after = 0.0 if is_as_before else _settling_time(new, data)
             if settles_after and -_SLACK < age < settles_after:
                 self._look_again(timedelta(seconds=settles_after - age))
                 return old
@@ -204,9 +207,10 @@ class TenantFiles:
         self._homes |= {name: claim.file.path for name, claim in winners.items()}
         self._absences.note(now, present=winners.keys(), counts=can_miss)
         readings = {
-            name: reading_of(name, claim, is_listed=trouble is None)
+            name: self._reading(name, claim, is_listed=trouble is None)
             for name, claim in winners.items()
         }
+        self._claims = winners if trouble is None else {}
         problems = [trouble] if trouble else []
         problems += [problem for file in files for problem in file.all_problems]
         view = View(
@@ -215,14 +219,23 @@ class TenantFiles:
             complete=complete,
             can_miss=can_miss,
             first_look=self._absences.first_look,
+            last_look=now,
             unusable=tuple(file for file in files if file.text),
         )
         for name, since in self._absences.since.items():
             readings[name] = view.missing(name, since)
         old, self._view = self._view.readings, view
+        both = ((name, old.get(name), readings.get(name)) for name in old.keys() | readings.keys())
         return frozenset(
-            name for name in old.keys() | readings.keys() if old.get(name) != readings.get(name)
+            name for name, before, after in both if before is not after and before != after
         )
+
+    def _reading(self, name: TenantName, claim: Claim, *, is_listed: bool) -> Reading:
+        """Return what *claim* says: the same object as before, unless its file was read again."""
+        before = self._claims.get(name)
+        if is_listed and before and before.is_same(claim):
+            return self._view.readings[name]
+        return reading_of(name, claim, is_listed=is_listed)
 
 
 def _settling_time(file: TenantFile, data: bytes) -> float:

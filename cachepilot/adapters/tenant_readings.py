@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cachepilot.adapters.tenant_claims import Claim
 from cachepilot.adapters.tenant_file import TenantFile
@@ -21,6 +21,7 @@ class View:
         complete: Whether the whole folder was listed and every file in it read.
         can_miss: Whether somebody who is not named can be called absent.
         first_look: Since when whoever was never seen has been missed.
+        last_look: When the folder was listed for this view.
         unusable: Files whose text may name anybody.
     """
 
@@ -29,6 +30,7 @@ class View:
     complete: bool = False
     can_miss: bool = False
     first_look: datetime | None = None
+    last_look: datetime | None = None
     unusable: tuple[TenantFile, ...] = ()
 
     def read(self, tenant_name: TenantName) -> Reading:
@@ -40,7 +42,13 @@ class View:
         """Return the reading of somebody whom no document names."""
         if not self.can_miss or any(file.mentions(tenant_name) for file in self.unusable):
             return Reading(tenant_name=tenant_name, presence=Presence.UNKNOWN)
-        return Reading(tenant_name=tenant_name, presence=Presence.ABSENT, absent_since=since)
+        missed_for = self.last_look - since if self.last_look and since else timedelta()
+        return Reading(
+            tenant_name=tenant_name,
+            presence=Presence.ABSENT,
+            absent_since=since,
+            absent_for=missed_for,
+        )
 
 
 def reading_of(name: TenantName, claim: Claim, *, is_listed: bool) -> Reading:

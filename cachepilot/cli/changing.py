@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import click
-
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.adapters.spec_apply import ChangeSet, Result, check_hash, write_changes
 from cachepilot.adapters.spec_edits import Edit, plan_edits
 from cachepilot.adapters.spec_fields import path_of
 from cachepilot.adapters.spec_folder import SpecFolder
 from cachepilot.cli.invocation import Invocation
-from cachepilot.cli.output import API_VERSION, listing, print_object
+from cachepilot.cli.output import API_VERSION, listing, print_object, print_text
 from cachepilot.settings import load_settings
 from cachepilot.spec.rules import Rules
 
@@ -102,7 +100,7 @@ def report(
     else:
         for change in change_set.changes:
             suffix = " (dry run)" if dry_run else ""
-            click.echo(f"tenant/{change.name} {change.result.value}{suffix}")
+            print_text(f"tenant/{change.name} {change.result.value}{suffix}")
     if not dry_run and any(each.result is not Result.UNCHANGED for each in change_set.changes):
         host = PublishedStatus(invocation.paths).host()
         if host is None or not host.is_alive(invocation.surroundings.now()):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from cachepilot.cli.output import harmless
+
 GAP = "   "
 
 
@@ -18,7 +20,7 @@ def table(
         headers: First line; none if empty.
         width: Room for a line, beyond which the last column is shortened; None never cuts.
     """
-    lines = [tuple(headers), *map(tuple, rows)] if headers else [tuple(row) for row in rows]
+    lines = [tuple(map(harmless, row)) for row in ([headers, *rows] if headers else rows)]
     if not lines:
         return []
     widths = [max(_cells(line[index]) for line in lines) for index in range(len(lines[0]))]

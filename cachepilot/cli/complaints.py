@@ -1,6 +1,8 @@
-"""Translates errors of the layers below into what a person is told, and an exit code."""
+"""Translates every error into what a person is told, and an exit code."""
 
 from __future__ import annotations
+
+import click
 
 from cachepilot.adapters.spec_refusals import (
     EditConflictError,
@@ -14,9 +16,13 @@ from cachepilot.errors import CachePilotError, SettingsError
 from cachepilot.spec.spelling import did_you_mean
 
 
-def in_words(error: CachePilotError) -> CommandError:
+def in_words(error: Exception) -> CommandError:
     """Return what a person is told about *error*, and the exit code it stands for."""
     match error:
+        case CommandError():
+            return error
+        case click.ClickException():
+            return _of_click(error)
         case InvalidSpecError():
             return CommandError(
                 str(error),
@@ -38,5 +44,23 @@ def in_words(error: CachePilotError) -> CommandError:
                 causes=str(error).splitlines(),
                 hint="see `cachepilotctl config check`",
             )
-        case _:
+        case CachePilotError():
             return CommandError(str(error))
+        case OSError():
+            words = (error.strerror or type(error).__name__).lower()
+            return CommandError(f"cannot use {error.filename or 'a file'}", causes=[words])
+        case _:
+            return CommandError(
+                f"cannot go on: {type(error).__name__}: {error}",
+                hint="report what the same command prints with --debug",
+            )
+
+
+def _of_click(error: click.ClickException) -> CommandError:
+    """Return click's own complaint in our shape, with the way to the help text."""
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    if not isinstance(error, click.UsageError):
+        return CommandError(message)
+    path = error.ctx.command_path if error.ctx else "cachepilotctl"
+    return CommandError(message, exit_code=Exit.USAGE, hint=f"see `{path} --help`")

@@ -10,7 +10,7 @@ from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.options import output_option
-from cachepilot.cli.output import API_VERSION, listing, print_object
+from cachepilot.cli.output import API_VERSION, listing, print_object, print_text
 from cachepilot.cli.verb import Verb
 
 
@@ -45,8 +45,8 @@ def check(invocation: Invocation, file: Path | None, *, output: str) -> int:
         print_object(listing([item]), "json")
     else:
         for problem in problems:
-            click.echo(str(problem))
+            print_text(str(problem))
         if not problems:
             missing = "" if path.exists() else " (there is no such file; all defaults)"
-            click.echo(f"{path}: valid{missing}")
+            print_text(f"{path}: valid{missing}")
     return Exit.INVALID if problems else Exit.DONE

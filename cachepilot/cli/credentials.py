@@ -15,6 +15,7 @@ from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import published_tenant
 from cachepilot.cli.names import names_argument, one_tenant
 from cachepilot.cli.options import output_option
+from cachepilot.cli.output import print_object, print_text
 from cachepilot.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ def credentials(
     Only root may read the password. Each time it is shown, an event says to whom.
     """
     from cachepilot.adapters.audit import person, record_deed
-    from cachepilot.cli.output import json_text
     from cachepilot.plan.users import CUSTOMER
 
     name = one_tenant(words)
@@ -58,11 +58,11 @@ def credentials(
     )
     shown = _content(tenant, CUSTOMER, password, ca_file=str(invocation.paths.public_ca))
     if output == "json":
-        click.echo(json_text(shown))
+        print_object(shown, "json")
     else:
         rows = [(f"{key}:", "-" if value is None else str(value)) for key, value in shown.items()]
         for line in table(rows):
-            click.echo(line)
+            print_text(line)
 
 
 def _password(invocation: Invocation, name: str, user: str) -> Secret:

@@ -16,9 +16,9 @@ from cachepilot.cli.figures import since_text, size_text
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import as_item, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
-from cachepilot.cli.output import listing, print_object
+from cachepilot.cli.output import listing, print_object, print_text
 from cachepilot.cli.verb import Verb
-from cachepilot.cli.words import coloured
+from cachepilot.cli.words import colour_of
 from cachepilot.errors import UnavailableError
 
 _EVENTS = 10
@@ -45,7 +45,7 @@ def describe(invocation: Invocation, words: Sequence[str], *, output: str) -> No
         return
     for number, tenant in enumerate(found):
         if number:
-            click.echo()
+            print_text()
         _page(tenant, invocation)
 
 
@@ -64,7 +64,10 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
         ("Confirmed", f"{ago} ago"),
     ]
     for number, line in enumerate(table([(f"{key}:", value) for key, value in pairs])):
-        click.echo(coloured(line, tenant.word) if number == 1 else line)
+        if number == 1:
+            print_text(line, mark=tenant.word, fg=colour_of(tenant.word))
+        else:
+            print_text(line)
     _section("Spec", _fields(tenant.spec))
     _section("Endpoints", table([_endpoint(each) for each in tenant.endpoints]))
     _section("Conditions", _conditions(tenant, invocation))
@@ -77,9 +80,9 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
 
 def _section(title: str, lines: Sequence[str]) -> None:
     if lines:
-        click.echo(click.style(f"{title}:", bold=True))
+        print_text(f"{title}:", bold=True)
         for line in lines:
-            click.echo(f"  {line}")
+            print_text(f"  {line}")
 
 
 def _fields(spec: Mapping[str, Any]) -> list[str]:

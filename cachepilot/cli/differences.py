@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-import click
-
 from cachepilot.adapters.spec_apply import Change, ChangeSet, Result
 from cachepilot.cli.invocation import Invocation
+from cachepilot.cli.output import print_text
 from cachepilot.cli.planning import Preview, preview, print_preview
 from cachepilot.errors import UnavailableError
 from cachepilot.spec.rules import Rules
@@ -32,15 +31,15 @@ def print_differences(invocation: Invocation, change_set: ChangeSet, rules: Rule
         for line in text_difference(change):
             is_title = line.startswith(("---", "+++"))
             colour = None if is_title else _COLOURS.get(line[:1])
-            click.echo(click.style(line, fg=colour, bold=is_title))
+            print_text(line, fg=colour, bold=is_title or None)
     if changes:
-        click.echo()
+        print_text()
     for change in changes:
         found = preview_of(invocation, change, rules)
         if isinstance(found, Preview):
             print_preview(found)
         else:
-            click.echo(f"tenant/{change.name}: {found}")
+            print_text(f"tenant/{change.name}: {found}")
 
 
 def difference_items(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachepilot.cli.exits import Exit
-from cachepilot.cli.failures import CommandError
+from cachepilot.cli.failures import CommandError, show_error
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.names import names_argument, one_tenant
 from cachepilot.cli.options import if_hash_option, output_option, wait_options
@@ -94,7 +94,7 @@ def _edited(
         except SpecEditError as error:
             if not (isinstance(error, InvalidSpecError) and invocation.may_ask):
                 raise
-            in_words(error).show()
+            show_error(in_words(error))
             if _is_no(invocation.ask("edit again? [Y/n]", flag="--yes"), default=False):
                 raise
             continue

@@ -12,7 +12,7 @@ from cachepilot.cli.columns import table
 from cachepilot.cli.figures import since_text
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.names import complete_names, one_tenant
-from cachepilot.cli.output import API_VERSION, listing, print_line, print_object
+from cachepilot.cli.output import API_VERSION, listing, print_line, print_object, print_text
 from cachepilot.cli.verb import Verb
 
 POLL_SECONDS = 0.5
@@ -105,8 +105,7 @@ def _filter(tenant: str | None, types: str) -> Callable[[Event], bool]:
 def _print_table(seen: Sequence[Event], invocation: Invocation, *, headers: Sequence[str]) -> None:
     rows = event_rows(seen, invocation)
     for line in table(rows, headers=headers) if rows else ():
-        warned = line.replace("Warning", click.style("Warning", fg="yellow"), 1)
-        click.echo(warned)
+        print_text(line, mark="Warning", fg="yellow")
 
 
 def _print_lines(seen: Iterable[Event]) -> None:

@@ -6,12 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.options import output_option
-from cachepilot.cli.output import API_VERSION, listing, print_object
+from cachepilot.cli.output import API_VERSION, listing, print_object, print_text
 from cachepilot.cli.verb import Verb
 from cachepilot.spec.spelling import did_you_mean
 
@@ -22,11 +21,9 @@ _KINDS = ("tenant", "settings")
 _WIDTH = 88
 
 
-def _complete_path(
-    _context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def _complete_path(_context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the kinds only; what is below them would need the models."""
-    return [CompletionItem(kind) for kind in _KINDS if kind.startswith(incomplete)]
+    return [kind for kind in _KINDS if kind.startswith(incomplete)]
 
 
 @click.command(cls=Verb)
@@ -44,13 +41,13 @@ def explain(*, path: str, recursive: bool, output: str) -> None:
         found = [field, *_below(field)] if recursive else [field]
         print_object(listing(map(_item, found)), "json")
         return
-    click.echo(f"{click.style(field.path, bold=True)}  <{field.type}>")
+    print_text(f"{field.path}  <{field.type}>", mark=field.path, bold=True)
     for line in textwrap.wrap(field.description, _WIDTH):
-        click.echo(f"  {line}")
+        print_text(f"  {line}")
     for name, text in field.facts:
-        click.echo(f"  {name}: {text}")
+        print_text(f"  {name}: {text}")
     if field.fields:
-        click.echo("Fields:")
+        print_text("Fields:")
         _print_fields(field, depth=1, recursive=recursive)
 
 
@@ -85,13 +82,13 @@ def _print_fields(field: Field, *, depth: int, recursive: bool) -> None:
     indent = "  " * depth
     for key, below in field.fields.items():
         needed = " required" if below.is_required else ""
-        click.echo(f"{indent}{click.style(key, bold=True)}  <{below.type}>{needed}")
+        print_text(f"{indent}{key}  <{below.type}>{needed}", mark=key, bold=True)
         for line in textwrap.wrap(below.description, _WIDTH - len(indent)):
-            click.echo(f"{indent}    {line}")
+            print_text(f"{indent}    {line}")
         if recursive:
             facts = [f"{name.lower()}: {text}" for name, text in below.facts if name != "Pattern"]
             if facts:
-                click.echo(f"{indent}    ({'; '.join(facts)})")
+                print_text(f"{indent}    ({'; '.join(facts)})")
             _print_fields(below, depth=depth + 1, recursive=True)
 
 

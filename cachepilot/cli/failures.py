@@ -1,19 +1,18 @@
-"""Says what went wrong: one line for what, one for why, one for what to do about it."""
+"""What a person is told when a verb fails: what, why, and what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, Any
-
-import click
 
 from cachepilot.cli.exits import Exit
+from cachepilot.cli.output import print_text
 
 
-class CommandError(click.ClickException):
+class CommandError(Exception):
     """Ends a command with an exit code and a message in three parts.
 
     Attributes:
+        message: What went wrong.
         code: The exit code.
         causes: Why, one line each.
         hint: What to do about it, or empty.
@@ -28,30 +27,16 @@ class CommandError(click.ClickException):
         hint: str = "",
     ) -> None:
         super().__init__(message)
+        self.message = message
         self.code = exit_code
         self.causes = tuple(causes)
         self.hint = hint
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the three parts on stderr."""
-        show_error(self.message, causes=self.causes, hint=self.hint, file=file)
 
-
-def show_error(
-    message: str, *, causes: Sequence[str] = (), hint: str = "", file: IO[Any] | None = None
-) -> None:
-    """Print an error in the shape that every verb uses."""
-    to_stderr = file is None
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", file, err=to_stderr)
-    for cause in causes:
-        click.echo(f"  cause: {cause}", file, err=to_stderr)
-    if hint:
-        click.echo(f"  hint: {hint}", file, err=to_stderr)
-
-
-def show_usage_error(error: click.UsageError) -> None:
-    """Print click's own complaint in our shape, with the way to the help text."""
-    message = error.format_message().rstrip(".")
-    path = error.ctx.command_path if error.ctx else "cachepilotctl"
-    hint = f"see `{path} --help`"
-    show_error(message[:1].lower() + message[1:], hint=hint)
+def show_error(error: CommandError) -> None:
+    """Print an error on stderr, in the shape that every verb uses."""
+    print_text(f"error: {error.message}", mark="error:", err=True, fg="red", bold=True)
+    for cause in error.causes:
+        print_text(f"  cause: {cause}", err=True)
+    if error.hint:
+        print_text(f"  hint: {error.hint}", err=True)

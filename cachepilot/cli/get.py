@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -15,10 +14,10 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import as_item, no_status, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
-from cachepilot.cli.output import listing, print_line, print_object
+from cachepilot.cli.output import listing, print_line, print_object, print_text
 from cachepilot.cli.rows import HEADERS, WIDE_HEADERS, Selector, is_degraded, row, sorted_by
 from cachepilot.cli.verb import Verb
-from cachepilot.cli.words import coloured
+from cachepilot.cli.words import colour_of
 
 POLL_SECONDS = 0.5
 
@@ -90,7 +89,8 @@ def _printer(invocation: Invocation, output: str) -> _Printer:
         elif output in {"json", "yaml"}:
             print_object(listing(map(as_item, found)), output)
         elif output == "name":
-            _echo(f"tenant/{tenant.name}" for tenant in found)
+            for tenant in found:
+                print_text(f"tenant/{tenant.name}")
         else:
             _print_table(found, invocation, wide=output == "wide", headers=headers)
 
@@ -104,12 +104,18 @@ def _print_table(
     titles = WIDE_HEADERS if wide else HEADERS
     rows = [row(tenant, now, wide=wide) for tenant in found]
     # Whoever reads through a pipe gets everything; a person gets one line per tenant.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = _terminal_width() if sys.stdout.isatty() else None
     lines = table(rows, headers=titles, width=width) if rows else []
     if rows and headers:
-        click.echo(click.style(lines[0], bold=True))
+        print_text(lines[0], bold=True)
     for tenant, line in zip(found, lines[1:], strict=False):
-        click.echo(coloured(line, tenant.word))
+        print_text(line, mark=tenant.word, fg=colour_of(tenant.word))
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size  # brings compression along, which no pipe needs
+
+    return get_terminal_size().columns
 
 
 def _follow(
@@ -142,8 +148,3 @@ def _follow(
 def _contents(published: PublishedStatus, names: Sequence[str]) -> dict[str, PublishedTenant]:
     found = (published.tenant(name) for name in (names or published.names()))
     return {tenant.name: tenant for tenant in found if tenant}
-
-
-def _echo(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)

@@ -17,6 +17,7 @@ from cachepilot import clock
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
+from cachepilot.cli.output import print_text
 
 _KEY = "cachepilot."
 
@@ -52,7 +53,7 @@ class Invocation:
     def say(self, text: str) -> None:
         """Tell the person something that is not data, unless told to be quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            print_text(text, err=True)
 
     def ask(self, question: str, *, flag: str) -> str:
         """Return a typed answer.
@@ -136,8 +137,9 @@ def _option(names: list[str], **how: Any) -> click.Option:  # noqa: ANN401 - cli
 
 
 def _remember(context: click.Context, option: click.Parameter, value: object) -> object:
-    if value is not None and value is not False:
-        context.meta[f"{_KEY}{option.name}"] = value
+    if value is None or value is False:
+        return value
+    context.meta[f"{_KEY}{option.name}"] = value
     if option.name == "color":
-        context.color = wants_colour(context.meta.get(_KEY + "color"))
+        context.color = context.find_root().color = wants_colour(str(value))
     return value

@@ -42,13 +42,12 @@ def published_tenants(
     published = PublishedStatus(invocation.paths)
     warn_if_stale(invocation, published)
     try:
-        known = published.names()
-        found = [_tenant(published, name, invocation) for name in names or known]
+        found = [_tenant(published, name, invocation) for name in names or published.names()]
+        for name, tenant in zip(names, found, strict=False):
+            if tenant is None:
+                raise no_such_tenant(name, published.names())
     except StatusUnreadableError as error:
         raise no_status(error) from error
-    for name, tenant in zip(names, found, strict=False):
-        if tenant is None:
-            raise no_such_tenant(name, known)
     return tuple(tenant for tenant in found if tenant)
 
 
@@ -72,10 +71,9 @@ def no_status(error: StatusUnreadableError) -> CommandError:
 
 
 def as_item(tenant: PublishedTenant) -> dict[str, object]:
-    """Return *tenant* for machine output; the snapshot is the daemon's own affair."""
-    item = {key: value for key, value in tenant.content.items() if key != "snapshot"}
+    """Return *tenant* for machine output."""
     status = {**tenant.status, "confirmedAt": rfc3339(tenant.confirmed_at)}
-    return {**item, "status": status}
+    return {**tenant.content, "status": status}
 
 
 def rfc3339(moment: datetime) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -14,15 +15,33 @@ import click
 from cachepilot import __version__
 from cachepilot.cli.complaints import in_words
 from cachepilot.cli.exits import Exit
-from cachepilot.cli.failures import CommandError, show_error, show_usage_error
-from cachepilot.cli.invocation import current, global_options
+from cachepilot.cli.failures import CommandError, show_error
+from cachepilot.cli.invocation import current, global_options, wants_colour
+from cachepilot.cli.output import print_text
 from cachepilot.cli.verbs import SECTIONS, VERBS
-from cachepilot.errors import CachePilotError
 from cachepilot.spec.spelling import did_you_mean
 
 
 class Root(click.Group):
-    """The program; a verb's module is imported when that verb is used, not before."""
+    """The program; a verb's module is imported when that verb is used, not before.
+
+    Attributes:
+        context: The latest run, which knows how to talk even when it has failed.
+    """
+
+    context: click.Context | None = None
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's own keywords
+    ) -> click.Context:
+        """Begin a run and remember it."""
+        self.context = None
+        self.context = super().make_context(info_name, args, parent, **extra)
+        return self.context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return all verbs in the order of the help text."""
@@ -68,62 +87,40 @@ class Root(click.Group):
         **extra: Any,  # noqa: ANN401 - click's own keywords
     ) -> NoReturn:
         """Run the verb and exit."""
-        extra["standalone_mode"] = False
-        given = list(sys.argv[1:] if args is None else args)
+        extra = {**extra, "standalone_mode": False, "color": wants_colour(None)}
         run: Callable[[], object] = lambda: super(Root, self).main(  # noqa: E731 - one expression
-            given, prog_name or "cachepilotctl", complete_var, **extra
+            args, prog_name or "cachepilotctl", complete_var, **extra
         )
-        sys.exit(_ending(run, debug="--debug" in given, is_diff=_verb(given) == "diff"))
+        sys.exit(self._ending(run))
 
+    def _ending(self, run: Callable[[], object]) -> int:
+        """Run a verb; show how it ended and return its exit code."""
+        try:
+            code = run()
+        except (click.Abort, KeyboardInterrupt):
+            print_text("interrupted", err=True)
+            return Exit.INTERRUPTED
+        except click.exceptions.Exit as ended:
+            return ended.exit_code
+        except BrokenPipeError:
+            # The reader of our output had enough, as in `get tenants | head`. Whatever is still
+            # buffered must not be flushed into the closed pipe on the way out.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.DONE
+        except Exception as error:  # noqa: BLE001 - the last place that can say it in words
+            return self._tell(error)
+        return code if isinstance(code, int) else Exit.DONE
 
-def _verb(args: Sequence[str]) -> str:
-    return next((word for word in args if word in VERBS), "")
-
-
-def _ending(run: Callable[[], object], *, debug: bool, is_diff: bool) -> int:
-    """Run a verb; show how it ended and return its exit code."""
-    try:
-        code = run()
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return Exit.INTERRUPTED
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except BrokenPipeError:
-        # The reader of our output had enough, as in `get tenants | head`. Whatever is still
-        # buffered must not be flushed into the closed pipe on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
-    except Exception as error:  # noqa: BLE001 - the last place that can say it in words
-        if debug:
-            traceback.print_exc()
-        code = _complain(error, debug=debug)
-        # `diff` promises 1 for "differs", so every error of it is a 2.
-        return Exit.USAGE if is_diff else code
-    return code if isinstance(code, int) else Exit.DONE
-
-
-def _complain(error: Exception, *, debug: bool) -> int:
-    if isinstance(error, click.UsageError):
-        show_usage_error(error)
-        return Exit.USAGE
-    if isinstance(error, CommandError):
-        error.show()
-        return error.code
-    if isinstance(error, click.ClickException):
-        show_error(error.format_message().rstrip("."))
-        return error.exit_code
-    if isinstance(error, CachePilotError):
+    def _tell(self, error: Exception) -> int:
         complaint = in_words(error)
-        complaint.show()
-        return complaint.code
-    if isinstance(error, OSError):
-        words = (error.strerror or type(error).__name__).lower()
-        show_error(f"cannot use {error.filename or 'a file'}", causes=[words])
-    else:
-        hint = "" if debug else "add --debug to see where"
-        show_error(f"cannot go on: {type(error).__name__}: {error}", hint=hint)
-    return Exit.FAILED
+        context = self.context or getattr(error, "ctx", None)
+        with context.scope(cleanup=False) if context else nullcontext():
+            if context and current(context).debug:
+                traceback.print_exception(error)
+            show_error(complaint)
+        # `diff` promises 1 for "differs", so every error of it is a 2.
+        is_diff = context and context.invoked_subcommand == "diff"
+        return Exit.USAGE if is_diff else complaint.code
 
 
 @click.command(

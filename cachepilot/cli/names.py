@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.cli.exits import Exit
@@ -67,9 +66,7 @@ def no_such_tenant(name: str, known: Iterable[str]) -> CommandError:
     )
 
 
-def complete_names(
-    context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def complete_names(context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the names of published tenants; silently nothing where they cannot be read."""
     prefix, _, begun = incomplete.rpartition("/")
     prefix = f"{prefix}/" if prefix else ""
@@ -77,17 +74,17 @@ def complete_names(
         names = PublishedStatus(current(context).paths).names()
     except StatusUnreadableError:
         return []
-    return [CompletionItem(prefix + name) for name in names if name.startswith(begun)]
+    return [prefix + name for name in names if name.startswith(begun)]
 
 
 def complete_noun_and_names(
     context: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> list[str]:
     """Offer the noun first, then names."""
     given = context.params.get(param.name or "") or ()
     if given and given[0] in NOUNS:
         return complete_names(context, param, incomplete)
-    offered = [CompletionItem(noun) for noun in NOUNS if noun.startswith(incomplete)]
+    offered = [noun for noun in NOUNS if noun.startswith(incomplete)]
     return offered or complete_names(context, param, incomplete)
 
 

@@ -1,4 +1,8 @@
-"""Machine output: one shape for every verb, as JSON or as YAML of the same object."""
+"""Everything that verbs print: lines for people, and one shape of JSON or YAML for programs.
+
+Names, messages and files come from anybody. A person gets each line with all that a terminal
+would act on spelled out; a program gets exactly what was said.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,35 @@ import click
 API_VERSION = "cachepilot/v1"
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
+# What JSON may hold as it is although a terminal acts on it, or YAML breaks a line there.
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "inf", "nan"})
+
+
+def print_text(text: str = "", *, mark: str = "", err: bool = False, **style: Any) -> None:  # noqa: ANN401 - click's own keywords
+    """Print one line for a person.
+
+    Args:
+        text: The line, whoever wrote it.
+        mark: The part of it that is styled, at its first place; all of it if empty.
+        err: Whether it is talk and no data.
+        style: As for :func:`click.style`.
+    """
+    line = harmless(text)
+    if any(style.values()):
+        mark = mark or line
+        line = line.replace(mark, click.style(mark, **style), 1)
+    click.echo(line, err=err)
+
+
+def harmless(text: str) -> str:
+    """Return *text* on one line, everything spelled out that is not to be seen as it is."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def listing(items: Iterable[Mapping[str, Any]], **more: object) -> dict[str, Any]:
@@ -28,12 +60,12 @@ def print_object(content: Mapping[str, Any], output: str) -> None:
 
 def print_line(content: Mapping[str, Any]) -> None:
     """Print *content* as one line of JSON, for streams."""
-    click.echo(json.dumps(content, ensure_ascii=False))
+    click.echo(_json(content))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
     """Return *content* as JSON for people and programs."""
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return _json(content, indent=2)
 
 
 def yaml_text(content: Mapping[str, Any]) -> str:
@@ -70,4 +102,10 @@ def _scalar(value: object) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
     # A JSON scalar is a YAML scalar too, and so are [] and {}.
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    # Only strings hold such letters, and there JSON and YAML know the same other spelling.
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.cli.invocation import Invocation
+from cachepilot.cli.output import print_text
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
 from cachepilot.plan.actions import Disruption, Plan, describe
@@ -80,18 +79,21 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     return Preview(name=spec.name, plan=plan_tenant(spec, seen, rules, now), is_new=is_new)
 
 
-def print_preview(preview: Preview, *, title: bool = True) -> None:
+def print_preview(preview: Preview) -> None:
     """Print a plan for a person."""
     plan = preview.plan
     if not plan.actions and plan.blocked is None:
-        click.echo(f"tenant/{preview.name}: nothing to do")
+        print_text(f"tenant/{preview.name}: nothing to do")
         return
-    if title:
-        noticed = click.style(_NOTICED[plan.disruption], fg=_COLOURS[plan.disruption])
-        kind = "is new" if preview.is_new else noticed
-        click.echo(f"tenant/{preview.name}: {kind}")
-    for line in str(plan).splitlines():
-        click.echo(f"  {line}")
+    title, colour = _NOTICED[plan.disruption], _COLOURS[plan.disruption]
+    if preview.is_new:
+        print_text(f"tenant/{preview.name}: is new")
+    else:
+        print_text(f"tenant/{preview.name}: {title}", mark=title, fg=colour)
+    for number, action in enumerate(plan.actions, start=1):
+        print_text(f"  {number}. {describe(action)}")
+    if plan.blocked:
+        print_text(f"  blocked: {plan.blocked.reason}: {plan.blocked.message}")
 
 
 def _any_host(invocation: Invocation, store: StatusFiles) -> SeenHost | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cachepilot.cli.output import json_text
+from cachepilot.cli.output import print_object
 from cachepilot.cli.verb import Verb
 
 
@@ -20,4 +20,4 @@ def schema(*, kind: str, output: str) -> None:  # noqa: ARG001 - accepted like e
     """Print the JSON Schema (draft-07) of a tenant's document, or of the settings file."""
     from cachepilot.cli.fields import schema_of
 
-    click.echo(json_text(schema_of(kind)))
+    print_object(schema_of(kind), "json")

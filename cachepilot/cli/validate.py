@@ -10,7 +10,7 @@ import click
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.options import output_option
-from cachepilot.cli.output import listing, print_object
+from cachepilot.cli.output import listing, print_object, print_text
 from cachepilot.cli.verb import Verb
 
 
@@ -50,10 +50,10 @@ def validate(
     else:
         for each in checked:
             for problem in each.problems:
-                click.echo(str(problem))
+                print_text(str(problem))
             if not each.problems:
                 names = ", ".join(each.names) or "no tenant"
-                click.echo(f"{each.file}: valid ({names})")
+                print_text(f"{each.file}: valid ({names})")
     broken = sum(bool(each.problems) for each in checked)
     if broken:
         invocation.say(f"{broken} of {len(checked)} files invalid")

@@ -7,7 +7,7 @@ import platform
 import click
 
 from cachepilot import __version__
-from cachepilot.cli.output import API_VERSION, print_object
+from cachepilot.cli.output import API_VERSION, print_object, print_text
 from cachepilot.cli.verb import Verb
 
 
@@ -26,4 +26,4 @@ def version(*, output: str) -> None:
         }
         print_object(content, "json")
     else:
-        click.echo(f"cachepilotctl {__version__}")
+        print_text(f"cachepilotctl {__version__}")

@@ -14,7 +14,7 @@ from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import as_item, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.options import Timeout, output_option
-from cachepilot.cli.output import listing, print_object
+from cachepilot.cli.output import listing, print_object, print_text
 from cachepilot.cli.rows import Selector
 from cachepilot.cli.verb import Verb
 
@@ -66,7 +66,7 @@ def wait(
     met = []
     for state in wait_for(invocation, dict.fromkeys(names, goal), timeout=timeout):
         if output == "text":
-            click.echo(f"tenant/{state.name} {_told(goal)}")
+            print_text(f"tenant/{state.name} {_told(goal)}")
         elif state.tenant:
             met.append(as_item(state.tenant))
     if output == "json":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 # From what needs a person first to what is at rest.
 _COLOURS: dict[str, str | None] = {
     "Invalid": "red",
@@ -28,7 +26,6 @@ def severity(word: str) -> int:
     return _ORDER.index(word if word in _COLOURS else "Unknown")
 
 
-def coloured(line: str, word: str) -> str:
-    """Return *line* with its first *word* in the word's colour."""
-    colour = _COLOURS.get(word, "yellow")
-    return line.replace(word, click.style(word, fg=colour), 1) if colour else line
+def colour_of(word: str) -> str | None:
+    """Return the colour of *word*, or None where it needs nobody's attention."""
+    return _COLOURS.get(word, "yellow")

@@ -7,17 +7,21 @@ from collections.abc import Iterable
 
 from cachepilot.daemon.fleet import Fleet
 from cachepilot.observe.ports import ContainerGlance
+from cachepilot.observe.snapshot import Role
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.ports import SpecSource
+
+_ROLES = frozenset(Role)
 
 Rows = dict[TenantName, tuple[ContainerGlance, ...]]
 
 
 def by_tenant(rows: Iterable[ContainerGlance]) -> Rows:
-    """Return the rows of a listing, sorted out by tenant."""
+    """Return the rows of a listing, sorted out by tenant; a role unknown to us is nobody's."""
     found: dict[TenantName, list[ContainerGlance]] = defaultdict(list)
     for row in rows:
-        found[row.tenant_name].append(row)
+        if row.role in _ROLES:
+            found[row.tenant_name].append(row)
     return {name: tuple(many) for name, many in found.items()}
 
 
@@ -51,10 +55,14 @@ def find_unsettled(
     )
 
 
-def find_orphans(known: frozenset[TenantName], rows: Rows) -> tuple[tuple[str, str], ...]:
+def find_orphans(
+    known: frozenset[TenantName], rows: Iterable[ContainerGlance]
+) -> tuple[tuple[str, str], ...]:
     """Return (container, tenant) of labelled containers that belong to nobody we know."""
     return tuple(
         sorted(
-            (row.name, name) for name, many in rows.items() if name not in known for row in many
+            (row.name, row.tenant_name)
+            for row in rows
+            if row.tenant_name not in known or row.role not in _ROLES
         )
     )

@@ -99,7 +99,10 @@ class Fleet:
         with self._lock:
             self._statuses.pop(tenant_name, None)
             self._complaints.pop(tenant_name, None)
-        self._board.withdraw(tenant_name)
+        try:
+            self._board.withdraw(tenant_name)
+        except CachePilotError as error:
+            self._log.error("cannot withdraw status", tenant=tenant_name, error=str(error))
 
     def tell(self, outcome: Outcome) -> None:
         """Tell how an action ended, the moment it did; a failure that repeats is told once."""

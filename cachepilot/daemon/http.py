@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from cachepilot import clock
 
 Check = Callable[[], dict[str, str]]
 """Returns what is wrong, by name of the check; empty means healthy."""
 
 _MOST_CONNECTIONS = 16
-_IDLE_SECONDS = 5
+_MOST_SECONDS = 5.0
 _LANDING = b"cachepilotd\n\n/metrics  /livez  /readyz\n"
 
 
@@ -21,13 +26,18 @@ class _BoundedServer(ThreadingHTTPServer):
     """Serves a few at a time; anybody on the host may connect, nobody may use us up."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as inherited
         super().__init__(*arguments)
         self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._silent: dict[socket.socket, None] = {}
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as inherited
-        if self._room.acquire(blocking=False):
+        if self._room.acquire(blocking=False) or self._make_room():
+            with self._lock:
+                self._silent[request] = None
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -36,7 +46,44 @@ class _BoundedServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.note_asked(request)
             self._room.release()
+
+    def note_asked(self, request: socket.socket) -> None:
+        """Count a connection among those that have said what they want."""
+        with self._lock:
+            self._silent.pop(request, None)
+
+    def _make_room(self) -> bool:
+        """Drop whoever has kept us waiting longest; return whether that made room.
+
+        Whoever asks honestly does so at once, and is never the oldest of many.
+        """
+        with self._lock:
+            if (oldest := next(iter(self._silent), None)) is None:
+                return False
+            del self._silent[oldest]
+            with suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
+        return self._room.acquire(timeout=1.0)
+
+
+class _Allowance(io.RawIOBase):
+    """Reads what a client sends, within one time for all of it: a trickle does not prolong it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._end = clock.monotonic() + _MOST_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as inherited
+        left = self._end - clock.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 class HttpServer:
@@ -63,9 +110,15 @@ class HttpServer:
 
         class Pages(BaseHTTPRequestHandler):
             server_version, sys_version = "cachepilotd", ""
-            timeout = _IDLE_SECONDS
+
+            def setup(self) -> None:
+                super().setup()
+                self.rfile.close()
+                self.rfile = io.BufferedReader(_Allowance(self.connection))
 
             def do_GET(self) -> None:
+                server.note_asked(self.connection)
+                self.connection.settimeout(_MOST_SECONDS)
                 path, _, query = self.path.partition("?")
                 if path == "/metrics":
                     self._send(HTTPStatus.OK, metrics(), "text/plain; version=0.0.4")
@@ -91,7 +144,7 @@ class HttpServer:
             def log_message(self, *_arguments: Any) -> None:  # noqa: ANN401 - as inherited
                 """Keep scrapes out of the log."""
 
-        self._server = _BoundedServer((address, port), Pages)
+        self._server = server = _BoundedServer((address, port), Pages)
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="http", daemon=True
         )

@@ -1,51 +1,75 @@
-"""Log lines: JSON for machines, readable on a terminal; the home of structlog."""
+"""Log lines: JSON for machines, words on a terminal."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO
 
-import structlog
+from cachepilot import clock
 
-Logger = structlog.typing.FilteringBoundLogger
+LEVELS = ("debug", "info", "warning", "error")
 
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+class Logger:
+    """Writes one line an event; what is less severe than *least* is left out.
+
+    Args:
+        stream: Where lines go; a terminal gets words instead of JSON.
+        least: One of :data:`LEVELS`.
+        utc_now: The time that a line bears.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, least: str, utc_now: Callable[[], datetime] = clock.utc_now
+    ) -> None:
+        self._stream = stream
+        self._shown = LEVELS[LEVELS.index(least) :]
+        self._utc_now = utc_now
+        self._format = _words if stream.isatty() else _json
+        self._lock = threading.Lock()
+
+    def info(self, event: str, **details: object) -> None:
+        """Tell what went as it should."""
+        self._write("info", event, details)
+
+    def warning(self, event: str, **details: object) -> None:
+        """Tell what somebody may want to look at."""
+        self._write("warning", event, details)
+
+    def error(self, event: str, **details: object) -> None:
+        """Tell what somebody must look at."""
+        self._write("error", event, details)
+
+    def _write(self, level: str, event: str, details: Mapping[str, object]) -> None:
+        if level not in self._shown:
+            return
+        now = self._utc_now().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        line = self._format({"ts": now, "level": level, "event": event, **details})
+        with self._lock:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
 
 def configure(level: str, stream: TextIO) -> Logger:
-    """Return the daemon's logger; the libraries' own logging is quiet below warnings.
-
-    Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``.
-        stream: Where lines go; a terminal gets colours instead of JSON.
-    """
+    """Return the daemon's logger; the libraries' own logging is quiet below warnings."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    pretty = stream.isatty()
-    processors: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        structlog.processors.format_exc_info,
-    ]
-    processors.append(
-        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
-    )
-    if not pretty:
-        processors.insert(-1, _put_first)
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
-    )
-    logger: Logger = structlog.get_logger()
-    return logger
+    return Logger(stream, least=level)
 
 
-def _put_first(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Order the keys, so that people find time, level and event where they look first."""
-    first = {key: event.pop(key) for key in ("ts", "level", "event", "tenant") if key in event}
-    return {**first, **event}
+def _json(line: Mapping[str, object]) -> str:
+    return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _words(line: Mapping[str, object]) -> str:
+    """Return a line for a person; text with spaces is quoted and keeps to its line."""
+    ts, level, event, *details = line.items()
+    words = [f"{ts[1]} {level[1]!s:7} {event[1]}"]
+    for name, value in details:
+        text = str(value)
+        words.append(f"{name}={text if text.isalnum() else json.dumps(text, ensure_ascii=False)}")
+    return " ".join(words)

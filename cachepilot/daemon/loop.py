@@ -117,13 +117,6 @@ class Loop:
         """Ask for a visit some time within the resync interval, so that visits spread out."""
         self.add(name, after=self._resync * self._dice.random())
 
-    def forget(self, name: TenantName) -> None:
-        """Drop everything about somebody who no longer exists."""
-        with self._changed:
-            self._queue.forget(name)
-            for memory in (self._failures, self._seen_at, self._hinted_at):
-                memory.pop(name, None)
-
     def work(self, worker: str) -> None:
         """Visit whoever is due until the loop is stopped; runs in a thread of its own."""
         beat = self.beats[worker] = Beat(self._monotonic())
@@ -190,6 +183,11 @@ class Loop:
             hinted = self._hinted_at.pop(name, None)
             keep_again = hinted is None or hinted > result.seen_at.timestamp()
         self._queue.finish(name, keep_again=keep_again)
+        if requeue.ended:
+            # Whoever was named again meanwhile is in the queue again; nobody else looks back.
+            for memory in (self._failures, self._seen_at):
+                memory.pop(name, None)
+            return
         self._queue.add(name, due=self._monotonic() + self._pause(name, requeue))
 
     def _pause(self, name: TenantName, requeue: Requeue) -> float:

@@ -43,12 +43,6 @@ class WorkQueue:
         if again is not None and keep_again:
             self.add(name, due=again)
 
-    def forget(self, name: TenantName) -> None:
-        """Drop whatever was asked for somebody who no longer exists."""
-        self._due.pop(name, None)
-        if name in self._busy:
-            self._busy[name] = None
-
     def next_due(self) -> float | None:
         """Return when the next visit is due, or None."""
         self._skip_outdated()

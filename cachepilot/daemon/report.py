@@ -63,7 +63,7 @@ class Reporter:
             "OrphanContainer",
             (
                 f"container {container} says it belongs to {tenant}, "
-                "which is no tenant of ours; it is left alone"
+                "but no tenant of ours has such a container; it is left alone"
                 for container, tenant in orphans
             ),
         )

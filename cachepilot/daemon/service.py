@@ -22,7 +22,7 @@ from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.http import HttpServer
 from cachepilot.daemon.logging import Logger
 from cachepilot.daemon.loop import Loop
-from cachepilot.daemon.metrics import FleetCollector, registry_of, render
+from cachepilot.daemon.metrics import DaemonCollector, registry_of, render
 from cachepilot.daemon.report import Reporter
 from cachepilot.errors import SettingsError
 from cachepilot.observe.snapshot import Unknown
@@ -36,8 +36,8 @@ from cachepilot.wiring import Parts, terms_of
 _TICK = 1.0
 # The folder is listed so often even if no event came: a link to elsewhere raises none.
 _REFRESH_EVERY = 10.0
-# Docker may be told to wait for a server that saves; nothing of ours may take longer than this.
-_LONGEST_ACTION = LONGEST_STOP.total_seconds() + 300.0
+# One action, and one look, make at most so many calls to Docker.
+_MOST_CALLS = 10
 _GRACE_TO_STOP = 25.0
 
 
@@ -81,6 +81,11 @@ class Service:
             dice=random.Random(),  # noqa: S311 - jitter, not a secret
             resync=settings.daemon.resync.total_seconds(),
         )
+        # Docker may be told to wait for a server that saves; nothing may take longer than that
+        # and as many calls as ever come together.
+        self._longest_action = (
+            LONGEST_STOP + _MOST_CALLS * settings.docker.timeout
+        ).total_seconds()
         self._reporter = Reporter(parts, self._loop, self._fleet, settings)
         self._files = Chore("files", self._refresh, log)
         self._comparison = Chore("comparison", self._compare, log)
@@ -103,6 +108,7 @@ class Service:
             self._load_statuses()
             # Whom to visit first is up to the first comparison, which knows more than the folder.
             self._read_folder()
+            self._visit_strangers()
         threads = self._start_threads()
         self._reporter.publish()
         self._notifier.ready(self._reporter.headline())
@@ -169,7 +175,7 @@ class Service:
                 self._use_new_settings()
             self._reporter.tick()
             self._notifier.status(self._reporter.headline())
-            if not self._reporter.stuck(_LONGEST_ACTION):
+            if not self._reporter.stuck(self._longest_action):
                 self._notifier.alive()
 
     # Work -------------------------------------------------------------------------------------
@@ -204,7 +210,7 @@ class Service:
         self._parts.authority.mend()
         rows = by_tenant(found)
         self._on_docker("")
-        self._reporter.note_comparison(find_orphans(names, rows))
+        self._reporter.note_comparison(find_orphans(names, found))
         if not self._compared:
             unsettled = find_unsettled(
                 names,
@@ -237,12 +243,15 @@ class Service:
         else:
             if late := settings.differs_at_start(self._settings):
                 self._log.warning("takes effect when the daemon starts again", settings=late)
-            self._settings, self._terms = settings, terms_of(settings)
+            # Whoever is visited under the new terms must be read under them too, or `wait` would
+            # take what holds by the old rules for an answer about the new.
             self._parts.files.use_rules(settings.rules())
+            self._parts.passwords.use_folders(settings.limits.passwordFiles)
+            self._refresh()
+            self._settings, self._terms = settings, terms_of(settings)
             self._parts.host.use_quarantine(settings.ports.quarantine)
             self._loop.use_resync(settings.daemon.resync.total_seconds())
             self._reporter.use_settings(settings)
-            self._refresh()
             for name in sorted(self._names()):
                 self._loop.add(name, fresh=True)
         self._notifier.ready(self._reporter.headline())
@@ -251,16 +260,12 @@ class Service:
         listen = self._settings.listen
         if not listen.port:
             return None
-        collector = FleetCollector(
-            statuses=self._fleet.statuses,
-            counters=self._loop.counters,
-            facts=self._reporter.facts,
-        )
+        collector = DaemonCollector(counters=self._loop.counters, facts=self._reporter.facts)
         return HttpServer(
             listen.address,
             listen.port,
-            metrics=partial(render, registry_of(collector)),
-            live=lambda: self._reporter.stuck(_LONGEST_ACTION),
+            metrics=partial(render, registry_of(collector), self._fleet.statuses),
+            live=lambda: self._reporter.stuck(self._longest_action),
             ready=self._reporter.not_ready,
         )
 
@@ -268,9 +273,15 @@ class Service:
         for name in self._parts.records.known():
             self._fleet.read(name)
 
+    def _visit_strangers(self) -> None:
+        """Let the status go of whom an earlier daemon knew only by a file that is gone since."""
+        for name in self._parts.board.names() - self._names():
+            self._loop.add(name)
+
     def _names(self) -> frozenset[TenantName]:
         """Return everybody with a document or a record."""
-        return self._parts.world.source.names() | frozenset(self._parts.records.known())
+        names = self._parts.world.source.names()
+        return names.union(self._parts.records.known(names))
 
     # News -------------------------------------------------------------------------------------
 

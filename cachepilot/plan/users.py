@@ -20,11 +20,11 @@ MARKER = "cachepilot-revision"
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
 _CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
 _CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_ro")
-# The daemon has no key pattern at all, and cannot have the data sent to it as a replica would: it
-# can configure and save, but not read a customer's data.
+# The daemon has no key pattern at all, and can neither have the data sent to it or elsewhere, as
+# replicas do, nor read along what customers do: it configures and saves.
 _DAEMON_COMMANDS = (
     *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
-    *("-psync", "-sync", "-replicaof", "-slaveof"),
+    *("-psync", "-sync", "-replicaof", "-slaveof", "-failover", "-monitor", "-debug", "-module"),
 )
 
 

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from cachepilot.spec.document import AccessMode, MemoryFields, PersistenceMode, TenantDocument
 from cachepilot.spec.headroom import container_limit, describe_rule
@@ -31,7 +32,7 @@ _BIND: Path = ("spec", "access", "bind")
 _LIFETIME: Path = ("spec", "tls", "lifetime")
 _RENEW: Path = ("spec", "tls", "renewBefore")
 _EXTRA: Path = ("spec", "tls", "extraNames")
-_PASSWORD_FILE: Path = ("spec", "auth", "passwordFile")
+_PASSWORD: Path = ("spec", "auth", "passwordFile")
 _ROTATED: Path = ("spec", "auth", "rotatedAt")
 _EVERY: Path = ("spec", "auth", "rotateEvery")
 _GRACE: Path = ("spec", "auth", "grace")
@@ -49,6 +50,8 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_bind_faults(spec, rules),
         *_certificate_faults(spec),
         *_rotation_faults(spec),
+        *_name_faults(document, rules),
+        *_password_faults(spec, rules),
     )
 
 
@@ -128,9 +131,11 @@ def _port_faults(spec: TenantSpec) -> Iterator[Fault]:
         )
 
 
-def _is_on_a_bridge(address: str, rules: Rules) -> bool:
-    subnets = (ipaddress.ip_network(text, strict=False) for text in rules.network.subnets)
-    return any(ipaddress.ip_address(address) in subnet for subnet in subnets)
+@lru_cache(maxsize=1024)
+def _is_within(address: str, subnets: tuple[str, ...]) -> bool:
+    """Return whether an address lies in one of *subnets*; most tenants ask for the same one."""
+    dialled = ipaddress.ip_address(address)
+    return any(dialled in ipaddress.ip_network(text, strict=False) for text in subnets)
 
 
 def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
@@ -144,7 +149,7 @@ def _bind_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
                 message=f'this host does not allow a wildcard address; got "{text}"',
                 hint="name the addresses, or set network.allowWildcardBind in the settings",
             )
-        if not is_wildcard(text) and _is_on_a_bridge(text, rules):
+        if not is_wildcard(text) and _is_within(text, tuple(rules.network.subnets)):
             yield Fault(
                 path=path,
                 message=f'"{text}" lies in network.subnets, where other tenants could dial it',
@@ -190,7 +195,7 @@ def _rotation_faults(spec: TenantSpec) -> Iterator[Fault]:
                 path=path,
                 message="draws a new password, but auth.passwordFile says which one it is",
                 hint="remove it and change that file, or remove auth.passwordFile",
-                involves=(_PASSWORD_FILE,),
+                involves=(_PASSWORD,),
             )
     grace = duration_to_text(spec.grace)
     if spec.grace > LONGEST_GRACE:
@@ -208,3 +213,41 @@ def _rotation_faults(spec: TenantSpec) -> Iterator[Fault]:
             f"work at once; got {every}",
             involves=(_GRACE,),
         )
+
+
+def _name_faults(document: TenantDocument, rules: Rules) -> Iterator[Fault]:
+    tls, allowed = document.spec.tls, rules.limits.extraNames
+    for index, name in enumerate((tls.extraNames if tls else None) or ()):
+        if not any(_may_claim(name, pattern.lower()) for pattern in allowed):
+            yield Fault(
+                path=(*_EXTRA, index),
+                message="expected a name that limits.extraNames in the settings allows "
+                f'({", ".join(allowed) or "none"}); got "{name}"',
+            )
+
+
+def _may_claim(name: str, pattern: str) -> bool:
+    # A name that stands for many is only covered by a pattern that does so at the same place.
+    is_covered = not name.startswith("*") or pattern.startswith("*")
+    return is_covered and fnmatchcase(name, pattern)
+
+
+def _password_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
+    folders = rules.limits.passwordFiles
+    if spec.password_file and not any(_is_below(spec.password_file, folder) for folder in folders):
+        # What was written is not repeated: somebody may have put the password itself here.
+        yield Fault(
+            path=_PASSWORD,
+            message="expected a file below a folder that limits.passwordFiles in the settings "
+            f"names ({', '.join(folders) or 'none'})",
+        )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Return whether *path* lies below *folder*, as far as their words tell."""
+    steps, above = _steps(path), _steps(folder)
+    return ".." not in steps and len(steps) > len(above) and steps[: len(above)] == above
+
+
+def _steps(path: str) -> list[str]:
+    return [step for step in path.split("/") if step not in ("", ".")]

@@ -7,7 +7,6 @@ starting.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -194,9 +193,9 @@ class EngineConfig(SpecModel):
     def as_directives(self) -> dict[str, str]:
         """Return the directives that were written, in the server's own words."""
         found: dict[str, str] = {}
-        for name, field in type(self).model_fields.items():
+        for name in type(self).model_fields:
             value = getattr(self, name)
-            directive = field.alias or re.sub("_", "-", name)
+            directive = name.replace("_", "-")
             if isinstance(value, BufferLimits):
                 classes = {"normal": value.normal, "pubsub": value.pubsub}
                 found[directive] = " ".join(

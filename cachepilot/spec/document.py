@@ -222,7 +222,9 @@ class TlsFields(SpecModel):
     """The tenant's certificate."""
 
     extraNames: Annotated[list[DialledName], Field(max_length=64)] | None = _field(
-        "Further names and addresses that clients dial; they stand in the certificate.", LIVE
+        "Further names and addresses that clients dial; they stand in the certificate. Which are "
+        "allowed is up to limits.extraNames of the settings.",
+        LIVE,
     )
     lifetime: Duration | None = _field("How long a certificate is valid.", LIVE)
     renewBefore: Duration | None = _field(
@@ -235,7 +237,8 @@ class AuthFields(SpecModel):
     """The customer's password."""
 
     passwordFile: AbsolutePath | None = _field(
-        "File whose first line is the password; generated if not said. Readable by root only.",
+        "File whose first line is the password; generated if not said. Readable by root only, and "
+        "below a folder that limits.passwordFiles of the settings names.",
         LIVE,
     )
     rotatedAt: Instant | None = _field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -110,9 +110,7 @@ def _cross_field_faults(tree: Tree, faults: list[Fault], rules: Rules) -> list[F
     for key, stand_in in _STAND_IN.items():
         if not isinstance(sound.get(key), type(stand_in)):
             sound[key] = stand_in
-    metadata = sound["metadata"]
-    if isinstance(metadata, dict):
-        metadata.setdefault("name", "tenant")
+    sound["metadata"] = {"name": "tenant", **cast("dict[str, Value]", sound["metadata"])}
     document, still_wrong = validate(Tree(file=tree.file, value=sound), TenantDocument)
     if document is None or still_wrong:
         return []

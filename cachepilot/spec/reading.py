@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cachepilot.spec.document import TenantDocument, TenantName
@@ -31,6 +31,8 @@ class Reading:
         source: Path of the file, or empty.
         problems: Why the newest text cannot be used; the last good document stays in force.
         absent_since: When a complete listing first lacked the document.
+        absent_for: How long listings have lacked it. Not the same as the time since then: a clock
+            that jumped after the last listing must not use up anybody's grace.
     """
 
     tenant_name: TenantName
@@ -42,3 +44,4 @@ class Reading:
     source: str = ""
     problems: tuple[Problem, ...] = ()
     absent_since: datetime | None = None
+    absent_for: timedelta = field(default=timedelta(), compare=False)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from cachepilot.spec.directives import EngineConfig, SpecModel
 from cachepilot.spec.document import (
+    AbsolutePath,
     AccessMode,
     Address,
     DialledName,
@@ -42,7 +43,11 @@ Subnet = Annotated[
         {"type": "string", "pattern": r"^[0-9.]+/[0-9]+$", "examples": ["10.0.0.0/22"]}
     ),
 ]
-ImagePattern = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+# Of the network itself, its gateway, and broadcast.
+_OWN_ADDRESSES = 3
 
 
 class Range(SpecModel):
@@ -172,9 +177,19 @@ class Limits(SpecModel):
         le=1024,
         description="Largest cpus; also what a tenant gets whose cpus nobody says.",
     )
-    images: Annotated[list[ImagePattern], Field(min_length=1, max_length=256)] = Field(
+    images: Annotated[list[Pattern], Field(min_length=1, max_length=256)] = Field(
         default_factory=lambda: ["*"],
         description="Shell patterns of the images that tenants may run.",
+    )
+    extraNames: Annotated[list[Pattern], Field(max_length=256)] = Field(
+        default_factory=lambda: ["*"],
+        description="Shell patterns of the names and addresses that tls.extraNames may hold; "
+        "none if empty.",
+    )
+    passwordFiles: Annotated[list[AbsolutePath], Field(max_length=256)] = Field(
+        default_factory=lambda: ["/etc/cachepilot/passwords"],
+        description="Folders below which an auth.passwordFile must lie, also once links are "
+        "followed; none may be named if empty.",
     )
 
 
@@ -199,7 +214,8 @@ class Network(SpecModel):
 
     subnets: Annotated[list[Subnet], Field(min_length=1, max_length=256)] = Field(
         default_factory=lambda: ["10.213.0.0/22", "10.213.4.0/22"],
-        description="One bridge for each of these subnets, filled in this order.",
+        description="One bridge for each of these subnets, filled in this order. Each has room "
+        "for tenantsPerBridge and 3 addresses more.",
     )
     tenantsPerBridge: int = Field(
         500, ge=1, le=1000, description="The kernel ends at 1,023 ports a bridge."
@@ -216,8 +232,22 @@ class Network(SpecModel):
         return frozenset(str(ipaddress.IPv4Network(text)[1]) for text in self.subnets)
 
     @model_validator(mode="after")
-    def _disjoint(self) -> Network:
+    def _fit(self) -> Network:
         networks = sorted(ipaddress.IPv4Network(text) for text in self.subnets)
+        needed = self.tenantsPerBridge + _OWN_ADDRESSES
+        for network in networks:
+            if network.num_addresses < needed:
+                raise PydanticCustomError(
+                    "subnet_size",
+                    "the subnet {subnet} has {size} addresses; tenantsPerBridge {tenants} needs "
+                    "{needed}: one for each tenant, and those of network, gateway and broadcast",
+                    {
+                        "subnet": str(network),
+                        "size": network.num_addresses,
+                        "tenants": self.tenantsPerBridge,
+                        "needed": needed,
+                    },
+                )
         for lower, upper in pairwise(networks):
             if lower.overlaps(upper):
                 raise PydanticCustomError(

@@ -100,8 +100,6 @@ def _translate(node: Any, *, is_properties: bool = False) -> Any:  # noqa: ANN40
             found[key] = inner
         elif key != "title":
             found[key] = _translate(inner, is_properties=key == "properties")
-    if "$ref" in found and len(found) > 1:
-        found["allOf"] = [{"$ref": found.pop("$ref")}]
     return _merge_nothing(found)
 
 

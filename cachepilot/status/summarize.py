@@ -65,6 +65,11 @@ class Visit:
     trouble: str = ""
     acting: bool = False
 
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether there is neither a document nor a record, so nothing to have a status."""
+        return not self.reading.source and not self.trouble and self.memory == Memory()
+
 
 def summarize(
     visit: Visit,

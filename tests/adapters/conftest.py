@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cachepilot.adapters.ledger import Ledger
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
@@ -29,4 +30,4 @@ def ledger(paths, records):
 
 @pytest.fixture
 def writer(records, ledger):
-    return RecordWriter(records, ledger, utc_now=lambda: NOON)
+    return RecordWriter(records, ledger, PasswordFiles(["/"]), utc_now=lambda: NOON)

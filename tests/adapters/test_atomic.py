@@ -241,3 +241,27 @@ def test_sweep_leaves_other_peoples_files_alone(tmp_path):
     atomic.sweep(Path(tmp_path / "never-there"))
 
     assert names(tmp_path) == ["record.json"]
+
+
+def test_whoever_goes_on_filling_a_tree_does_not_keep_us_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_MOST_FOLDERS", 5)
+    tree = tmp_path / "tree"
+    tree.joinpath(*"abcdefgh").mkdir(parents=True)
+
+    with pytest.raises(UnavailableError, match="somebody goes on filling it"):
+        atomic.remove_tree(tree)
+    atomic.sweep(tmp_path)
+    atomic.remove_tree(tree)
+
+    assert names(tmp_path) == []
+
+
+def test_what_vanishes_while_a_tree_is_removed_is_no_failure(tmp_path, monkeypatch):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "there").touch()
+    monkeypatch.setattr(os, "listdir", lambda _folder: ["gone", "there"])
+
+    atomic.remove_tree(tree)
+
+    assert not tree.exists()

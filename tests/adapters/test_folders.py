@@ -5,11 +5,14 @@ import os
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from cachepilot.adapters.data_folder import DEEPEST
 from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.plan.actions import AclUser
@@ -34,7 +37,7 @@ def files(paths, records):
 
 @pytest.fixture
 def reader(paths, records):
-    return FolderReader(paths, records, owners=os.geteuid() == 0)
+    return FolderReader(paths, records, PasswordFiles(["/"]), owners=os.geteuid() == 0)
 
 
 @pytest.fixture
@@ -269,6 +272,79 @@ def test_a_server_that_plants_links_gains_no_file_outside(tmp_path, paths, prepa
     assert {p: facts(p) for p in before} == before
     assert precious.read_text() == (victim / "dump.rdb").read_text() == "precious"
     assert sorted(p.name for p in data.iterdir()) == [".cachepilot", "hard"]
+
+
+@pytest.fixture
+def nest():
+    """Make folders so deep that no path could name the last of them, nor Python remove them."""
+    made = []
+    yield lambda path, depth: made.append(path) or _nest(path, depth)
+    subprocess.run(["rm", "-rf", *{path.parent for path in made}], check=True)
+
+
+def _nest(path, depth):
+    path.mkdir()
+    at = os.open(path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("x", dir_fd=at)
+        below = os.open("x", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("file", os.O_CREAT, dir_fd=at))
+    os.close(at)
+
+
+def test_a_tree_of_any_depth_is_discarded(paths, prepared, nest):
+    data = paths.data(ACME, 1)
+    nest(data / "appendonlydir", 3000)
+
+    prepared.discard_append_only(ACME, instance=1)
+
+    assert [entry.name for entry in data.iterdir()] == [".cachepilot"]
+
+
+def test_what_a_crash_left_of_a_tree_is_discarded_too(paths, prepared, nest, monkeypatch):
+    data = paths.data(ACME, 1)
+    nest(data / "appendonlydir", 5)
+    real, left = os.rename, iter([1, 1])
+
+    def mortal(*arguments, **more):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(*arguments, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "rename", mortal)
+        prepared.discard_append_only(ACME, instance=1)
+    assert (data / "appendonlydir").exists()  # so that the next visit goes on
+    assert len(list(data.iterdir())) > 2
+
+    prepared.discard_append_only(ACME, instance=1)
+
+    assert [entry.name for entry in data.iterdir()] == [".cachepilot"]
+
+
+@AS_ROOT
+def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, prepared, nest):
+    data = paths.data(ACME, 1)
+    nest(data / "deep", 3000)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(StalledError, match="more than 16 deep") as told:
+        prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+
+    assert told.value.reason == "DataTooDeep"
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@AS_ROOT
+def test_as_many_levels_as_are_allowed_are_given_to_the_server(paths, prepared, reader):
+    deepest = paths.data(ACME, 1).joinpath(*("x" * DEEPEST))
+    deepest.mkdir(parents=True)
+
+    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+
+    assert facts(deepest)[1:] == (UID, UID)
 
 
 def test_a_link_in_the_place_of_run_or_data_is_refused(tmp_path, paths, prepared, look, uid):

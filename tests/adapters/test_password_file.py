@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from cachepilot.adapters.password_file import read_password
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.errors import StalledError
 
 GOOD = "correct-horse-battery"
@@ -15,9 +15,9 @@ def file_with(folder, content, mode=0o600):
     return path
 
 
-def refusal(path):
+def refusal(path, folders=()):
     with pytest.raises(StalledError) as told:
-        read_password(path)
+        PasswordFiles(folders or [str(path.parent)]).read(path)
     assert told.value.reason == "PasswordFileUnusable"
     assert str(path) in str(told.value)
     return str(told.value)
@@ -27,14 +27,14 @@ def refusal(path):
 def test_the_first_line_is_the_password(tmp_path, content):
     path = file_with(tmp_path, content % GOOD.encode())
 
-    assert read_password(path).reveal() == GOOD
+    assert PasswordFiles([str(tmp_path)]).read(path).reveal() == GOOD
 
 
 def test_a_link_to_a_good_file_is_followed(tmp_path):
     target = file_with(tmp_path, GOOD.encode(), 0o400)
     (tmp_path / "link").symlink_to(target)
 
-    assert read_password(tmp_path / "link").reveal() == GOOD
+    assert PasswordFiles([str(tmp_path)]).read(tmp_path / "link").reveal() == GOOD
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,55 @@ def test_what_cannot_be_opened_is_refused(tmp_path, name):
     (tmp_path / "folder").mkdir()
 
     refusal(tmp_path / name)
+
+
+@pytest.fixture
+def inside(tmp_path):
+    folder = tmp_path / "passwords"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("way", ["beside", "dots", "link", "linked folder"])
+def test_no_file_outside_the_folders_of_the_settings_is_read(tmp_path, inside, way):
+    outside = file_with(tmp_path, GOOD.encode())
+    (inside / "link").symlink_to(outside)
+    (inside / "folder").symlink_to(tmp_path)
+    path = {
+        "beside": outside,
+        "dots": inside / ".." / outside.name,
+        "link": inside / "link",
+        "linked folder": inside / "folder" / outside.name,
+    }[way]
+
+    told = refusal(path, [str(inside)])
+
+    assert "limits.passwordFiles" in told
+    assert str(inside) in told
+
+
+def test_what_is_not_there_outside_reads_like_what_is(tmp_path, inside):
+    there, missing = file_with(tmp_path, GOOD.encode()), tmp_path / "missing"
+
+    told = [refusal(path, [str(inside)]).replace(f"{path}:", "") for path in (there, missing)]
+
+    assert told[0] == told[1]
+
+
+def test_a_folder_of_the_settings_may_itself_be_a_link(tmp_path, inside):
+    file_with(inside, GOOD.encode())
+    (tmp_path / "alias").symlink_to(inside)
+    files = PasswordFiles([str(tmp_path / "alias")])
+
+    assert files.read(tmp_path / "alias" / "password").reveal() == GOOD
+
+
+def test_other_folders_count_from_the_next_look(tmp_path, inside):
+    path = file_with(inside, GOOD.encode())
+    files = PasswordFiles([])
+    with pytest.raises(StalledError, match="none"):
+        files.read(path)
+
+    files.use_folders([str(inside)])
+
+    assert files.read(path).reveal() == GOOD

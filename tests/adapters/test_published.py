@@ -2,6 +2,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
@@ -46,10 +48,36 @@ def test_what_the_daemon_s_store_writes_is_read(paths):
     published = PublishedStatus(paths)
 
     assert published.names() == ("acme", "host")
-    assert [tenant.name for tenant in published.tenants()] == ["acme", "host"]
+    assert published.tenant("host").name == "host"
     acme = published.tenant("acme")
     assert (acme.word, acme.labels, acme.conditions) == ("Ready", {"tier": "gold"}, ())
     assert published.tenant("nobody") is None
+
+
+def test_the_store_writes_the_snapshot_last(paths):
+    """Readers cut the text there, so whatever came behind it would be lost."""
+    StatusFiles(paths, owner=None).publish(status("acme"))
+    assert list(json.loads(paths.tenant_status("acme").read_bytes()))[-1] == "snapshot"
+
+
+tricky = st.sampled_from(["snapshot", ',"snapshot":', '"snapshot":', "}", '\\"', "a", "{"])
+values = st.recursive(
+    tricky | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(tricky, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(head=st.dictionaries(tricky.filter(lambda key: key != "snapshot"), values), last=values)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_the_snapshot_is_left_out_whatever_else_has_that_name(
+    tmp_path_factory, separators, head, last
+):
+    paths = RootPaths(tmp_path_factory.getbasetemp() / "snapshots")
+    paths.status.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**head, "snapshot": last}, separators=separators)
+    paths.tenant_status("acme").write_text(text)
+    assert PublishedStatus(paths).tenant("acme").content == head
 
 
 def test_a_replaced_file_has_another_stamp(paths):

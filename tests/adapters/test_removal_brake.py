@@ -49,7 +49,7 @@ class Bench:
         }
         self.brake = RemovalBrake(
             self.folder,
-            known=lambda: tuple(self.memories),
+            known=lambda besides: tuple(name for name in self.memories if name not in besides),
             recall=self.memories.__getitem__,
         )
 

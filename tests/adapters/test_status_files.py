@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cachepilot.adapters.event_file import EventFile
 from cachepilot.adapters.folder_reader import FolderReader
 from cachepilot.adapters.folder_writer import FolderWriter
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.adapters.status_format import parse_tenant, render_tenant
@@ -446,7 +447,9 @@ def test_no_password_and_no_hash_gets_into_what_is_published(paths, records, wri
     memory = records.recall(ACME)
     seen = snapshot(
         memory=memory,
-        files=FolderReader(paths, records, owners=owners).look(ACME, memory, password_file=None),
+        files=FolderReader(paths, records, PasswordFiles([]), owners=owners).look(
+            ACME, memory, password_file=None
+        ),
         server=replace(
             SERVER, directives=(("requirepass", "canary-password"), ("masterauth", "canary-auth"))
         ),

@@ -91,6 +91,17 @@ def test_documents_become_readings(folder):
     assert folder.source.complete
 
 
+def test_new_rules_count_at_once_even_for_a_file_that_was_touched_just_now(folder):
+    path = folder.write("acme.yaml", text("acme", memory={"max": "64MiB"}))
+    folder.refresh()
+
+    os.utime(path, (folder.now.timestamp(), folder.now.timestamp()))
+    folder.source.use_rules(rules(limits={"memory": "32MiB"}))
+
+    assert folder.refresh(later=timedelta()) == {"acme"}
+    assert folder.read("acme").spec is None
+
+
 # Work is proportional to what changed --------------------------------------------------------
 
 
@@ -526,6 +537,7 @@ def test_a_jump_of_the_clock_does_not_count(folder, jump):
     folder.refresh(jump)
 
     assert folder.now - folder.read("acme").absent_since == timedelta(minutes=3)
+    assert folder.read("acme").absent_for == timedelta(minutes=3)
 
 
 def test_a_file_that_cannot_be_read_makes_nobody_absent(folder):

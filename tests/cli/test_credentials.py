@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from cachepilot.adapters.ledger import Ledger
+from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.secret import Secret
@@ -21,7 +22,10 @@ def acme(host):
     host.publish("acme")
     records = Records(host.paths, owners=OWNERS)
     writer = RecordWriter(
-        records, Ledger(host.paths, records, owners=OWNERS), utc_now=lambda: NOON
+        records,
+        Ledger(host.paths, records, owners=OWNERS),
+        PasswordFiles([]),
+        utc_now=lambda: NOON,
     )
     writer.generate_credential("acme", user="default", pending=False, wish=None, now=NOON)
     writer.generate_credential("acme", user="cachepilot", pending=False, wish=None, now=NOON)

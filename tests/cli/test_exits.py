@@ -219,6 +219,15 @@ def test_colour_is_used_when_wanted(host, env, args, is_coloured):
     assert ("\x1b[" in host.run("get", "tenants", *args, env=env).out) == is_coloured
 
 
+@pytest.mark.parametrize("args", [["get", "tenants", "nobody"], ["get", "--bogus"], ["gte"]])
+def test_errors_are_coloured_by_the_same_rule(host, args):
+    host.publish()
+    assert "\x1b[31m" in host.run("--color", "always", *args).err
+    assert "\x1b[31m" in host.run(*args, env={"FORCE_COLOR": "1"}).err
+    assert "\x1b[31m" not in host.run("--color", "never", *args, env={"FORCE_COLOR": "1"}).err
+    assert "\x1b[31m" not in host.run(*args, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).err
+
+
 def test_the_environment_names_the_root(host, tmp_path):
     host.publish()
     run = subprocess.run(

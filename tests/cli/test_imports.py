@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = {
     "pydantic", "pydantic_core", "docker", "redis", "cryptography", "ruamel", "ruamel.yaml",
-    "prometheus_client", "watchfiles", "structlog", "asyncio",
+    "prometheus_client", "watchfiles", "asyncio",
 }  # fmt: skip
 
 

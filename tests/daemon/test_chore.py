@@ -3,9 +3,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from structlog.testing import CapturingLogger
 
 from cachepilot.daemon.chore import Chore
+from tests.daemon.heard import Heard
 
 SOON = 20.0
 
@@ -34,7 +34,7 @@ class Work:
 
 @pytest.fixture
 def log():
-    return CapturingLogger()
+    return Heard()
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_chore_outlives_its_errors(begin, log):
     begin(work)
 
     work.await_turns(2)
-    assert [call.method_name for call in log.calls] == ["error"]
+    assert log.levels() == ["error"]
 
 
 def test_a_stopped_chore_has_no_further_turn(begin):

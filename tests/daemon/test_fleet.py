@@ -4,7 +4,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from structlog.testing import CapturingLogger
 
 from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
 from cachepilot.daemon.comparison import by_tenant, find_changed, find_orphans, find_unsettled
@@ -15,6 +14,7 @@ from cachepilot.observe.snapshot import Liveness, Unreachable
 from cachepilot.plan.actions import Blocked, Plan, PurgeMemory
 from cachepilot.spec.document import State
 from cachepilot.status.conditions import ConditionType
+from tests.daemon.heard import Heard
 from tests.fakes.world import NOON
 from tests.status.test_facts import CONTAINER, SEEN, SPEC, container, status
 from tests.status.test_summarize import BLOCKED, DEAD
@@ -66,7 +66,7 @@ def events():
 
 @pytest.fixture
 def log():
-    return CapturingLogger()
+    return Heard()
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_each_action_is_told_as_it_ends(fleet, events, log):
 
     assert told(events) == [("PurgeMemory", False)] * 2
     assert events[0].message == "PurgeMemory acme: why"
-    assert [call.method_name for call in log.calls] == ["info", "info"]
+    assert log.levels() == ["info", "info"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_board_that_cannot_be_written_is_complained_about_once(board, fleet, l
     board.problem = "cannot write: disk full"
     for _ in range(3):
         fleet.publish(READY)
-    assert [call.method_name for call in log.calls] == ["error"]
+    assert log.levels() == ["error"]
     assert fleet.statuses() == (READY,)
 
     board.problem = ""
@@ -200,7 +200,7 @@ def test_a_board_that_cannot_be_written_is_complained_about_once(board, fleet, l
     board.problem = "cannot write: disk full"
     fleet.publish(READY)
 
-    assert [call.method_name for call in log.calls] == ["error", "error"]
+    assert log.levels() == ["error", "error"]
 
 
 # Comparison -------------------------------------------------------------------------------------
@@ -284,9 +284,15 @@ def test_a_daemon_that_starts_visits_at_once_who_is_not_settled(
 def test_containers_of_nobody_are_orphans():
     rows = [replace(ROW, tenant_name="ghost", name="cachepilot-ghost"), ROW]
 
-    assert find_orphans(frozenset({SPEC.name}), by_tenant(rows)) == (
-        ("cachepilot-ghost", "ghost"),
-    )
+    assert find_orphans(frozenset({SPEC.name}), rows) == (("cachepilot-ghost", "ghost"),)
+
+
+def test_a_container_of_a_role_that_nobody_knows_is_an_orphan_and_disturbs_nobody(fleet):
+    fleet.publish(READY)
+    rows = [ROW, replace(ROW, container_id="other", name="guest", role="guest")]
+
+    assert find_orphans(frozenset({SPEC.name}), rows) == (("guest", SPEC.name),)
+    assert find_changed([SPEC.name], fleet, by_tenant(rows)) == ()
 
 
 def test_a_container_in_any_state_but_running_is_a_change_for_a_tenant_that_serves(fleet):

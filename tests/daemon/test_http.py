@@ -2,22 +2,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from cachepilot.daemon.http import HttpServer
+from tests.scenarios.waiting import eventually
 
 
 class Pages:
     """A server whose answers the test decides."""
 
-    def __init__(self):
+    def __init__(self, metrics=b"cachepilot_up 1\n"):
         self.live, self.ready = {}, {}
         self.server = HttpServer(
             "127.0.0.1",
             0,
-            metrics=lambda: b"cachepilot_up 1\n",
+            metrics=lambda: metrics,
             live=lambda: self.live,
             ready=lambda: self.ready,
         )
@@ -93,3 +97,77 @@ def test_a_closed_server_answers_nobody():
 
     with pytest.raises(ConnectionRefusedError):
         pages.get("/livez")
+
+
+# Clients that only hold a connection -----------------------------------------------------------
+
+
+@pytest.fixture
+def connect(pages):
+    """Return a maker of connections that have sent *words* and then say nothing more."""
+    with ExitStack() as stack:
+
+        def make(words=b""):
+            plain = socket.create_connection(("127.0.0.1", pages.server.port), timeout=30)
+            stack.enter_context(plain)
+            plain.sendall(words)
+            return plain
+
+        yield make
+
+
+HESITANT = {
+    "silent": b"",
+    "within the first line": b"GET /metr",
+    "within the headers": b"GET /metrics HTTP/1.1\r\nHost: here\r\n",
+}
+
+
+@pytest.mark.parametrize("words", HESITANT.values(), ids=HESITANT)
+def test_many_who_never_finish_asking_do_not_keep_others_out(pages, connect, words):
+    for _ in range(100):
+        connect(words)
+
+    assert pages.get("/metrics")[0] == 200
+
+
+def test_whoever_never_finishes_asking_is_dropped_a_byte_now_and_then_or_not(connect):
+    """A trickle never lets the timeout of a single read run out."""
+    waiting = [connect(words) for words in HESITANT.values()]
+    slow, ended = connect(b"GET /metrics"), threading.Event()
+
+    def trickle():
+        with suppress(OSError):
+            while not ended.wait(0.2):
+                slow.sendall(b"x")
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    try:
+        for each in (*waiting, slow):
+            assert read_all(each) == b""
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_many_who_do_not_read_the_answer_are_dropped():
+    pages = Pages(metrics=b"x" * 16_000_000)
+    with ExitStack() as stack:
+        stack.callback(pages.server.close)
+        for _ in range(20):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", pages.server.port))
+            deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+
+        assert eventually(lambda: pages.get("/livez")[0] == 200)
+
+
+def read_all(connection):
+    """Return what comes until the other side hangs up; fail if it never does."""
+    received = bytearray()
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(65_536):
+            received += piece
+    return bytes(received)

@@ -257,17 +257,30 @@ def test_spreading_asks_for_a_visit_within_the_resync(make):
     bench.await_results(3)
 
 
-def test_whoever_is_forgotten_is_not_visited(make):
-    bench = make()
+def test_whoever_is_nobody_is_not_visited_again(make):
+    bench = make(resync=0.01)
+    bench.visits.requeue = Requeue(ended=True)
     bench.loop.add("a")
-    bench.loop.add("b")
-    bench.loop.forget("a")
 
     bench.start()
     bench.await_results(1)
     bench.await_quiet()
 
-    assert bench.visits.begun == ["b"]
+    assert bench.loop._queue.next_due() is None
+    assert bench.visits.begun == ["a"]
+
+
+def test_whoever_is_named_again_while_being_forgotten_is_visited(make):
+    bench = make().start()
+    bench.visits.requeue = Requeue(ended=True)
+    bench.visits.free.clear()
+    bench.loop.add("a")
+    bench.visits.await_begun(1)
+
+    bench.loop.add("a", fresh=True)
+    bench.visits.free.set()
+
+    bench.await_results(2)
 
 
 def test_stopping_lets_a_visit_end_and_begins_no_other(make):

@@ -6,7 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cachepilot.daemon.loop import Counters
-from cachepilot.daemon.metrics import WORDS, DaemonFacts, FleetCollector, registry_of, render
+from cachepilot.daemon.metrics import DaemonCollector, DaemonFacts, registry_of, render
+from cachepilot.daemon.tenant_metrics import GAUGES, WORDS
 from cachepilot.observe.memory import Memory
 from cachepilot.spec.document import State
 from tests.status.test_facts import SEEN, SERVER, SPEC, container, reading, status
@@ -32,15 +33,11 @@ class Scrape:
     def __init__(self):
         self.statuses, self.facts, self.counters = [], FACTS, Counters()
         self.registry = registry_of(
-            FleetCollector(
-                statuses=lambda: self.statuses,
-                counters=self.counters,
-                facts=lambda: self.facts,
-            )
+            DaemonCollector(counters=self.counters, facts=lambda: self.facts)
         )
 
     def families(self):
-        text = render(self.registry).decode()
+        text = render(self.registry, lambda: self.statuses).decode()
         return {family.name: family for family in text_string_to_metric_families(text)}
 
     def samples(self):
@@ -153,6 +150,27 @@ def test_what_was_not_seen_has_no_number(scrape):
     assert scrape.value("tenant_memory_limit_bytes", tenant="bare") is None
     assert scrape.value("tenant_paused", tenant="invalid") is None
     assert scrape.value("tenant_spec_valid", tenant="invalid") == 0
+
+
+def test_samples_have_just_the_labels_that_their_family_is_documented_with(scrape):
+    scrape.statuses = [named("a")]
+    documented = {gauge.name: set(gauge.labels) for gauge in GAUGES}
+
+    found = {key[0]: set(dict(key[1:])) for key in scrape.samples()}
+
+    assert {name: found.get(name) for name in documented} == documented
+
+
+def test_a_hostile_version_cannot_forge_a_sample(scrape):
+    version = '1" } 1\ncachepilot_docker_up 0\n# \\'
+    scrape.statuses = [
+        named("a", status(seen=replace(SEEN, server=replace(SERVER, version=version))))
+    ]
+
+    labels = dict(next(key for key in scrape.samples() if key[0] == "cachepilot_tenant_info")[1:])
+
+    assert labels["version"] == version
+    assert scrape.value("docker_up") == 1
 
 
 def test_the_engine_of_a_tenant_is_what_answered(scrape):

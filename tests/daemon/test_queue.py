@@ -54,13 +54,6 @@ class QueueMachine(RuleBasedStateMachine):
         if again is not None and keep:
             self.wish(name, again)
 
-    @rule(name=NAMES)
-    def forget(self, name):
-        self.queue.forget(name)
-        self.due.pop(name, None)
-        if name in self.again:
-            self.again[name] = None
-
     @invariant()
     def agrees(self):
         assert self.queue.next_due() == min(self.due.values(), default=None)

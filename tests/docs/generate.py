@@ -16,7 +16,8 @@ from pathlib import Path
 from cachepilot.cli.fields import Field, root_field
 from cachepilot.cli.reference import reference
 from cachepilot.daemon.loop import Counters
-from cachepilot.daemon.metrics import DaemonFacts, FleetCollector
+from cachepilot.daemon.metrics import DaemonCollector, DaemonFacts
+from cachepilot.daemon.tenant_metrics import GAUGES
 from cachepilot.plan import actions
 from cachepilot.settings import Settings
 from cachepilot.spec.document import PersistenceMode
@@ -196,12 +197,15 @@ def _metrics() -> Iterator[str]:
         reload_time=0,
         authority_ends=0,
     )
-    collector = FleetCollector(statuses=tuple, counters=Counters(), facts=lambda: facts)
+    collector = DaemonCollector(counters=Counters(), facts=lambda: facts)
     rows = []
     for metric in collector.collect():
         name = metric.name + ("_total" if metric.type == "counter" else "")
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         rows.append((f"`{name}`", metric.type, labels, metric.documentation))
+    for gauge in GAUGES:
+        labels = ", ".join(f"`{label}`" for label in gauge.labels)
+        rows.append((f"`{gauge.name}`", "gauge", labels, gauge.documentation))
     yield from _table(("metric", "type", "labels", "meaning"), iter(rows))
 
 

@@ -89,6 +89,10 @@ WAYS_OUT = {
         "The data folder is gone or belongs to another tenant.",
         "See [a data folder that is lost](../how-to/lost-data-folder.md).",
     ),
+    "DataTooDeep": (
+        "Folders in a data folder that must be given to its server are nested more than 16 deep.",
+        "Nothing but a stranger makes such a tree; look at it, and remove it.",
+    ),
     "DirectiveRefused": (
         "The server refused a directive.",
         "The message has the server's words; take the directive out or correct it.",
@@ -132,7 +136,8 @@ WAYS_OUT = {
     ),
     "PasswordFileUnusable": (
         "The file in `auth.passwordFile` cannot be used.",
-        "The message says why; it must belong to root, mode 0600, 16 to 512 characters.",
+        "The message says why; it must belong to root, mode 0600, 16 to 512 characters, and lie "
+        "below a folder of `limits.passwordFiles`.",
     ),
     "PortConflict": (
         "Another tenant holds a pinned port.",

@@ -8,7 +8,7 @@ import pytest
 from cachepilot.adapters import labels
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.cli.reference import reference
-from cachepilot.daemon.metrics import WORDS
+from cachepilot.daemon.tenant_metrics import WORDS
 from cachepilot.status.conditions import ConditionType
 from tests.docs import reasons
 from tests.docs.generate import PARTS, REFERENCE, filled_in

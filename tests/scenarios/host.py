@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 import urllib.error
@@ -60,6 +61,7 @@ class Host:
             "docker": {"socket": socket},
             "daemon": {"resync": "5s", "workers": 2},
             "defaults": {"engine": {"image": REDIS_7}, "memory": {"max": "16MiB"}},
+            "limits": {"passwordFiles": [tempfile.gettempdir()]},
             **self.slot.settings(),
             **(settings or {}),
         }

@@ -84,6 +84,19 @@ def test_limits_that_somebody_changed_are_given_back_without_a_restart(tenant):
     assert tenant.run_id() == run_id
 
 
+def test_a_period_of_processor_time_that_somebody_chose_is_given_back(tenant):
+    run_id, limited = tenant.run_id(), tenant.edit({"cpus": 0.5}).settle()
+
+    limited.container().update(cpu_period=25_000)
+
+    def is_back():
+        host = tenant.inspect()["HostConfig"]
+        return (host["CpuPeriod"], host["CpuQuota"]) == (100_000, 50_000)
+
+    eventually(is_back)
+    assert tenant.run_id() == run_id
+
+
 HANDS_ON_DIRECTIVES = {
     "maxmemory": "5000000",
     "maxmemory-policy": "allkeys-random",
@@ -256,6 +269,31 @@ def test_a_container_of_no_tenant_is_reported_and_left_alone(fleet, calm):
     throughout(lambda: fleet.engine.containers.get(name).status == "running", seconds=6)
 
     stranger.remove(force=True)
+    eventually(lambda: fleet.facts()["orphans"] == [])
+
+
+def test_a_container_of_a_role_that_nobody_knows_is_reported_and_disturbs_nobody(fleet, tenant):
+    """Not even when the tenant's own container is away, so that all of its are searched."""
+    labels = {
+        TENANT_LABEL: tenant.name,
+        ROOT_LABEL: str(fleet.root),
+        "io.cachepilot.role": "guest",
+    }
+    name = f"{fleet.slot.mark}-guest"
+    guest = fleet.engine.containers.create(
+        REDIS_7, ["redis-server"], name=name, labels=labels, network_mode="none"
+    )
+    guest.start()
+    reported = {"container": name, "tenant": tenant.name}
+    try:
+        eventually(lambda: reported in fleet.facts()["orphans"])
+        fleet.engine.containers.get(f"cachepilot-{tenant.name}").remove(force=True)
+        eventually(lambda: len(fleet.containers(tenant.name)) == 2)
+        eventually(lambda: tenant.get("kept") == "yes")
+        tenant.settle()
+        assert fleet.engine.containers.get(name).id == guest.id
+    finally:
+        guest.remove(force=True)
     eventually(lambda: fleet.facts()["orphans"] == [])
 
 

@@ -162,3 +162,57 @@ def test_derived_limit_always_satisfies_the_rule():
 
 def test_an_address_on_a_bridge_is_refused_because_neighbours_could_dial_it():
     assert "spec.access.bind[0]" in faults(access={"bind": ["10.213.0.1"]})
+
+
+# What a host lets authors ask of the daemon ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "is_allowed"),
+    [
+        (["*"], "cache.example.com", True),
+        (["*"], "*.example.com", True),
+        (["*"], "192.0.2.1", True),
+        ([], "cache.example.com", False),
+        (["*.Example.com"], "CACHE.example.com", True),
+        (["*.example.com"], "example.com", False),
+        (["*.example.com"], "cache.example.com.evil.org", False),
+        (["*.example.com"], "*.example.com", True),
+        (["?.example.com", "[*].example.com"], "*.example.com", False),
+        (["192.0.2.*"], "192.0.2.7", True),
+        (["2001:DB8::*"], "2001:db8::7", True),
+        (["192.0.2.*"], "192.0.3.7", False),
+    ],
+)
+def test_a_tenant_claims_only_names_that_the_settings_allow(patterns, name, is_allowed):
+    found = faults(rules(limits={"extraNames": patterns}), tls={"extraNames": [name]})
+
+    assert set(found) == (set() if is_allowed else {"spec.tls.extraNames[0]"})
+    assert all("limits.extraNames" in message for message in found.values())
+
+
+@pytest.mark.parametrize(
+    ("folders", "path", "is_allowed"),
+    [
+        (None, "/etc/cachepilot/passwords/acme", True),
+        (None, "/etc/cachepilot/passwords/shop/./acme", True),
+        (None, "/etc/cachepilot/passwords", False),
+        (None, "/etc/cachepilot/passwords-of-others/acme", False),
+        (None, "/etc/cachepilot/passwords/../cachepilot.yaml", False),
+        (None, "/etc/shadow", False),
+        (["/run/secrets/", "/srv//keys"], "/srv/keys/acme", True),
+        (["/"], "/anything", True),
+        ([], "/etc/cachepilot/passwords/acme", False),
+    ],
+)
+def test_a_password_file_lies_where_the_settings_allow(folders, path, is_allowed):
+    host = rules() if folders is None else rules(limits={"passwordFiles": folders})
+
+    found = faults(host, auth={"passwordFile": path})
+
+    assert set(found) == (set() if is_allowed else {"spec.auth.passwordFile"})
+    assert all("limits.passwordFiles" in message for message in found.values())
+
+
+def test_a_password_in_the_place_of_its_file_is_not_repeated():
+    assert "hunter" not in str(faults(auth={"passwordFile": "/hunter2hunter2hunter2"}))

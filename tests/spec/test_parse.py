@@ -105,6 +105,35 @@ def test_consequences_of_another_mistake_are_not_told():
     assert [problem.where for problem in found] == ["spec.memory.max"]
 
 
+def test_what_is_wrong_with_the_writing_is_told_without_its_consequences():
+    (problem,) = problems(HEAD + "spec:\n  paused: yes\n")
+
+    assert (problem.line, problem.where) == (6, "spec.paused")
+
+
+def test_a_value_that_may_be_two_things_is_told_both():
+    limit = "spec: {engine: {config: {client-output-buffer-limit: {normal: {hard: lots}}}}}\n"
+
+    (problem,) = problems(HEAD + limit)
+
+    assert problem.where == "spec.engine.config.client-output-buffer-limit.normal.hard"
+    assert problem.message.startswith("expected a size such as 256MiB")
+    assert problem.message.endswith('or 0; got "lots"')
+
+
+def test_what_makes_no_sense_without_the_mistakes_is_not_judged_as_a_whole():
+    """Without the address that is none, the list would be empty, which is no less wrong."""
+    found = problems(HEAD + "spec: {access: {bind: [5]}, memory: {max: 64MiB, limit: 1MiB}}\n")
+
+    assert [problem.where for problem in found] == ["spec.access.bind[0]"]
+
+
+def test_a_key_and_its_value_that_are_both_wrong_are_one_problem():
+    (problem,) = problems(HEAD + '  labels: {"-": []}\n')
+
+    assert problem.message.startswith("expected letters, digits")
+
+
 def test_what_is_missing_is_told_at_its_parent():
     found = problems("apiVersion: cachepilot/v1\nkind: Tenant\nmetadata:\n  labels: {a: b}\n")
 

@@ -52,6 +52,13 @@ def test_numbers_without_end_are_refused(digits):
         duration_from_text("9" * digits + "d")
 
 
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0B"), (1, "1B"), (1000, "1000B"), (1024, "1KiB"), (2**40 * 3, "3TiB")]
+)
+def test_a_size_is_written_exactly_in_the_largest_unit_that_divides_it(size, text):
+    assert size_to_text(size) == text
+
+
 def test_sizes_are_rounded_for_people():
     assert approximate_size(1500 * 2**20) == "1.5GiB"
     assert approximate_size(2 * 2**20) == "2MiB"

@@ -83,6 +83,27 @@ def test_what_survives_is_never_evicted_unless_asked_for(mode, policy):
     assert spec(persistence={"mode": mode}).memory_policy == policy
 
 
+def test_directives_are_in_the_words_of_the_server():
+    found = spec(
+        engine={
+            "config": {
+                "activedefrag": True,
+                "lazyfree-lazy-expire": False,
+                "maxclients": 50,
+                "notify-keyspace-events": "",
+            }
+        }
+    )
+
+    assert dict(found.config) == {
+        "activedefrag": "yes",
+        "hz": "2",
+        "lazyfree-lazy-expire": "no",
+        "maxclients": "50",
+        "notify-keyspace-events": "",
+    }
+
+
 def test_directives_are_overridden_one_by_one():
     host = rules(
         defaults={
@@ -160,7 +181,7 @@ def test_everything_said_arrives():
         memory={"max": "100MiB", "limit": "1GiB", "policy": "volatile-lru"},
         access={"mode": "dual-mode", "ports": {"tls": 7000, "plain": 9000}},
         tls={"lifetime": "2h", "renewBefore": "30m"},
-        auth={"passwordFile": "/etc/acme.password"},
+        auth={"passwordFile": "/etc/cachepilot/passwords/acme"},
         restartedAt="2026-01-31T12:00:00Z",
         engine={"config": {"appendfsync": "no", "notify-keyspace-events": ""}},
     )
@@ -172,6 +193,6 @@ def test_everything_said_arrives():
     assert (found.tls_port, found.plain_port) == (7000, 9000)
     assert found.certificate_lifetime == timedelta(hours=2)
     assert found.renew_before == timedelta(minutes=30)
-    assert found.password_file == "/etc/acme.password"
+    assert found.password_file == "/etc/cachepilot/passwords/acme"
     assert found.restarted_at == "2026-01-31T12:00:00Z"
     assert dict(found.config) == {"appendfsync": "no", "hz": "2", "notify-keyspace-events": ""}

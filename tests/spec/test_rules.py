@@ -15,8 +15,13 @@ from tests.builders import document, rules
         ({"network": {"subnets": ["10.0.0.0/33"]}}, "expected an IPv4 network"),
         ({"network": {"subnets": ["10.0.0.1/24"]}}, "expected an IPv4 network"),
         ({"network": {"subnets": ["fd00::/64"]}}, "expected an IPv4 network"),
-        ({"network": {"subnets": ["10.0.0.0/16", "10.0.1.0/24"]}}, "overlap"),
+        ({"network": {"subnets": ["10.0.0.0/16", "10.0.4.0/22"]}}, "overlap"),
         ({"network": {"subnets": []}}, "at least 1 item"),
+        (
+            {"network": {"subnets": ["10.0.0.0/22", "10.0.4.0/24"], "tenantsPerBridge": 254}},
+            r"10\.0\.4\.0/24 has 256 addresses; tenantsPerBridge 254 needs 257",
+        ),
+        ({"network": {"subnets": ["10.0.0.7/32"], "tenantsPerBridge": 1}}, "1 .* needs 4"),
         ({"uids": {"first": 9, "last": 8}}, "`last` is lower than `first`"),
         ({"ports": {"tls": {"first": 9, "last": 8}}}, "greater than or equal to 1024"),
         (
@@ -33,6 +38,12 @@ from tests.builders import document, rules
 def test_rules_that_cannot_be_kept_are_refused(sections, words):
     with pytest.raises(ValidationError, match=words):
         rules(**sections)
+
+
+def test_a_subnet_that_just_suffices_is_taken():
+    full = {"subnets": ["10.0.0.0/24"], "tenantsPerBridge": 253}
+
+    assert rules(network=full).network.tenantsPerBridge == 253
 
 
 def test_a_range_holds_both_its_ends_and_numbers_only():

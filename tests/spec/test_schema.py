@@ -202,7 +202,7 @@ def test_schema_and_reader_agree_about_structure(path, wrong):
     [
         {},
         {"apiVersion": "cachepilot/v1", "kind": "Settings", "docker": {"socket": "/x.sock"}},
-        {"defaults": {"engine": {"image": "redis:7"}}, "network": {"subnets": ["10.9.0.0/24"]}},
+        {"defaults": {"engine": {"image": "redis:7"}}, "network": {"subnets": ["10.9.0.0/22"]}},
         {"ports": {"tls": {"first": 2000, "last": 2001}}, "listen": {"port": 0}, "limits": None},
     ],
 )

@@ -1,0 +1,51 @@
+"""What Docker says of a container, in our words."""
+
+import pytest
+
+from cachepilot.adapters.docker_inspect import is_ours, seen_container
+from cachepilot.adapters.labels import ROLE, ROOT, TENANT
+from cachepilot.spec.document import TenantName
+
+ACME = TenantName("acme")
+LABELS = {TENANT: "acme", ROLE: "server", ROOT: "/"}
+
+
+def inspected(*, labels=LABELS, **host):
+    return {
+        "Id": "c1",
+        "Name": "/cachepilot-acme",
+        "Image": "sha256:1",
+        "Config": {"Image": "redis:8.0", "Labels": labels},
+        "State": {"Status": "running", "Running": True, "Pid": 7},
+        "HostConfig": host,
+    }
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "share"),
+    [
+        (50_000, 100_000, 50_000),
+        (50_000, 0, 50_000),
+        (50_000, 50_000, 100_000),
+        (50_000, 200_000, 25_000),
+        (25_000, 50_000, 50_000),
+        (-1, 50_000, -1),
+        (0, 100_000, -1),
+    ],
+)
+def test_processor_time_is_a_share_whatever_the_period(quota, period, share):
+    seen = seen_container(inspected(CpuQuota=quota, CpuPeriod=period), root="/", folder="/nowhere")
+
+    assert seen.resources.cpu_quota == share
+
+
+@pytest.mark.parametrize(
+    ("change", "ours"),
+    [({}, True), ({ROLE: "guest"}, False), ({TENANT: "other"}, False), ({ROOT: "/else"}, False)],
+)
+def test_ours_is_what_carries_our_labels_with_a_role_that_we_know(change, ours):
+    assert is_ours(inspected(labels=LABELS | change), ACME, root="/") is ours
+
+
+def test_a_container_without_labels_is_not_ours():
+    assert not is_ours(inspected(labels=None), ACME, root="/")

@@ -1,0 +1,86 @@
+"""Which user may run which command, asked of each engine for each of its commands."""
+
+import pytest
+import redis
+
+from cachepilot.plan.users import CUSTOMER, DAEMON
+from tests.contract import commands
+from tests.contract.bench import ENGINES
+from tests.contract.commands import words
+
+KNOWN = (commands.BOTH, commands.CUSTOMER, commands.SCRIPTS, commands.DAEMON, commands.NOBODY)
+
+# Families that change, end, copy or spy on a server; asking for their help is harmless.
+DANGEROUS = words(
+    """
+    acl bgrewriteaof bgsave cluster config debug failover migrate module monitor psync replconf
+    replicaof restore restore-asking save shutdown slaveof slowlog swapdb sync
+    """
+)
+# Of these families, what tells nobody anything about others and changes nothing.
+HARMLESS = words(
+    """
+    acl|cat acl|genpass acl|whoami cluster|countkeysinslot cluster|getkeysinslot cluster|info
+    cluster|keyslot cluster|links cluster|myid cluster|myshardid cluster|nodes cluster|shards
+    cluster|slot-stats cluster|slots
+    """
+)
+
+
+def test_no_command_is_classified_twice():
+    assert sum(map(len, KNOWN)) == len(frozenset().union(*KNOWN))
+
+
+def test_nothing_dangerous_is_classified_as_the_customers():
+    customers = commands.BOTH | commands.CUSTOMER | commands.SCRIPTS
+
+    found = {name for name in customers if name.split("|")[0] in DANGEROUS}
+
+    assert {name for name in found if not name.endswith("|help")} == HARMLESS
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("scripting", [True, False])
+@pytest.mark.parametrize("image", ENGINES.values(), ids=ENGINES)
+def test_each_user_may_run_exactly_what_it_needs(real_bench, image, scripting):
+    made = real_bench.serve(image=image, scripting=scripting)
+    daemon = real_bench.daemon(made)
+    arities = arities_of(daemon)
+    allowed = {user: may_run(daemon, user, arities) for user in (CUSTOMER, DAEMON)}
+
+    listed = {name.lower() for name in daemon.execute_command("COMMAND LIST")}
+    assert arities.keys() == {name for name in listed if not has_subcommands(name, listed)}
+    assert arities.keys() - frozenset().union(*KNOWN) == set(), "new: classify them"
+    customers = commands.BOTH | commands.CUSTOMER
+    customers |= commands.SCRIPTS if scripting else frozenset()
+    assert allowed[CUSTOMER] == customers & arities.keys()
+    assert allowed[DAEMON] == (commands.BOTH | commands.DAEMON) & arities.keys()
+
+
+def arities_of(client):
+    """Return every command that can be run, subcommands included, with its number of words."""
+    found = {}
+    for entry in client.command().values():
+        for name, arity, *_ in entry["subcommands"] or [(entry["name"], entry["arity"])]:
+            found[name.lower()] = abs(arity)
+    return found
+
+
+def has_subcommands(name, listed):
+    return any(other.startswith(f"{name}|") for other in listed)
+
+
+def may_run(client, user, arities):
+    """Return the commands that the server itself says *user* may run, on any key."""
+    return {name for name, arity in arities.items() if is_allowed(client, user, name, arity)}
+
+
+def is_allowed(client, user, name, arity):
+    path = name.split("|")
+    path += ["1"] * (arity - len(path))
+    try:
+        answer = client.execute_command("ACL DRYRUN", user, *path)
+    except redis.ResponseError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    # Whoever lacks the key may run the command all the same.
+    return answer == "OK" or "permissions to run" not in answer
