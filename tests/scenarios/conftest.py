@@ -67,3 +67,10 @@ def host(make_host):
         yield host
     finally:
         host.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what scenarios measured; nothing is judged by it."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for what, figure in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {what} {figure}")
