@@ -45,8 +45,8 @@ class Slot:
         return self._first + 390
 
     def free_port(self, number: int) -> int:
-        """Return one of ten ports that no range of the settings holds."""
-        return self._first + 380 + number
+        """Return one of thirty ports that no range of the settings holds."""
+        return self._first + 360 + number
 
     def settings(self) -> dict[str, object]:
         first, uid = self._first, 720_000 + self.number * 1000
