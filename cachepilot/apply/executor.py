@@ -85,6 +85,8 @@ def _remember(action: a.MemoryAction, writers: Writers) -> None:
             memory.expect_dump(name, expected=expected)
         case a.RememberPersistence(mode=mode):
             memory.remember_persistence(name, mode=mode)
+        case a.RememberApplied(fingerprint=fingerprint):
+            memory.remember_applied(name, fingerprint=fingerprint)
         case _:
             assert_never(action)
 

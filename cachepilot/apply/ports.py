@@ -56,6 +56,9 @@ class MemoryWriter(Protocol):
     def remember_persistence(self, tenant_name: TenantName, *, mode: PersistenceMode) -> None:
         """Record in which mode the data on disk is kept."""
 
+    def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
+        """Record which directives the server was seen to have; empty for a doubt."""
+
 
 class CertificateWriter(Protocol):
     """Makes the authority and signs leaves."""

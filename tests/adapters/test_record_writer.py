@@ -102,7 +102,9 @@ def test_a_restart_is_remembered_from_its_beginning_to_its_end(records, writer):
 def test_dump_and_persistence_are_remembered(records, writer):
     writer.expect_dump(ACME, expected=True)
     writer.remember_persistence(ACME, mode=PersistenceMode.AOF)
+    writer.remember_applied(ACME, fingerprint="f1")
 
+    assert records.recall(ACME).applied == "f1"
     assert records.recall(ACME).load_once
     assert records.recall(ACME).persistence is PersistenceMode.AOF
 

@@ -34,6 +34,7 @@ VALUES = {
     "directives": (("maxclients", "9"),),
     "document": "{}",
     "expected": True,
+    "fingerprint": "f1",
     "generation": 4,
     "image": "redis:8.0",
     "instance": 7,

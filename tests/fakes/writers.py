@@ -85,6 +85,9 @@ class FakeMemoryWriter(_Writer):
     def remember_persistence(self, tenant_name, *, mode):
         self._amend(tenant_name, persistence=mode)
 
+    def remember_applied(self, tenant_name, *, fingerprint):
+        self._amend(tenant_name, applied=fingerprint)
+
     def _credential(self, name, user, *, from_file):
         memory = self.world.memory(name)
         before = memory.credential(user)

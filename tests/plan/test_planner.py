@@ -40,7 +40,7 @@ def scene(function):
 
 def after(before, wanted, *, meddle=None, under=RULES):
     """Plan for *wanted* in a world where *before* was served and *meddle* happened to it."""
-    world = settled(before)
+    world = settled(before, rules=under)
     if meddle:
         meddle(world)
     return plan(world, wanted, rules=under)
@@ -573,6 +573,20 @@ def drift_observed_with_a_wish():
     """A difference that the spec asks for is no drift."""
     observing = Rules(drift=DriftMode.OBSERVE)
     return after(tenant(), tenant(config=(*BASE, ("maxclients", "50"))), under=observing)
+
+
+@scene
+def drift_observed_once_the_newest_configuration_was_read_back():
+    """Until then a difference cannot be told from a change that was cut short."""
+    observing = Rules(drift=DriftMode.OBSERVE)
+    world = settled(tenant(), rules=observing)
+    world.memories["acme"] = replace(world.memory("acme"), applied="")
+    return plan(world, tenant(), rules=observing)
+
+
+@scene
+def drift_observed_no_longer():
+    return plan(settled(tenant(), rules=Rules(drift=DriftMode.OBSERVE)), tenant())
 
 
 @scene

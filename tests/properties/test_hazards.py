@@ -15,6 +15,7 @@ from cachepilot.plan.actions import CreateContainer
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
 from cachepilot.spec.rules import DriftMode, Rules
+from cachepilot.status.facts import config_applied
 from tests.builders import tenant
 from tests.fakes import readers
 from tests.fakes.scenes import look, plan, settle, settled
@@ -129,6 +130,38 @@ def test_in_observe_mode_a_cut_visit_is_finished_by_the_next():
 
     assert world.servers["acme"].directives["maxmemory"] == str(64 * MIB)
     assert plan(world, after, rules=OBSERVE).actions == ()
+
+
+def test_in_observe_mode_an_edit_reaches_a_server_that_could_not_be_asked_at_first():
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(memory_max=64 * MIB)
+    without_socket(world)
+    visit(world, after, rules=OBSERVE)
+    unsure = config_applied(after, look(world, after), OBSERVE)
+    world.servers["acme"].socket = True
+
+    late = config_applied(after, look(world, after), OBSERVE)
+    visit(world, after, rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory"] == str(64 * MIB)
+    assert [unsure.reason, late.reason] == ["NeverReadBack", "Differs"]
+    assert config_applied(after, look(world, after), OBSERVE).reason == "ReadBack"
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_in_observe_mode_an_edit_that_is_taken_back_halfway_leaves_no_trace(cut):
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(memory_max=64 * MIB)
+    done = 0
+    for _ in range(2):
+        for action in plan(world, after, rules=OBSERVE).actions[: cut - done]:
+            perform(action, writers_of(world), now=world.tick())
+            done += 1
+
+    visit(world, tenant(), rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory"] == str(256 * MIB)
+    assert plan(world, tenant(), rules=OBSERVE).actions == ()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])

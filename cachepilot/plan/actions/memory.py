@@ -97,6 +97,16 @@ class RememberPersistence(BaseAction):
         return self.mode
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberApplied(BaseAction):
+    """Remember which directives the server was seen to have; nothing while others are applied."""
+
+    fingerprint: str
+
+    def detail(self) -> str:
+        return "in force" if self.fingerprint else "in doubt"
+
+
 MemoryAction = (
     RememberDocument
     | Retire
@@ -107,4 +117,5 @@ MemoryAction = (
     | FinishRestart
     | ExpectDump
     | RememberPersistence
+    | RememberApplied
 )
