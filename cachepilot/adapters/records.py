@@ -150,9 +150,9 @@ class Records:
             if after == before:
                 return
             path = self._paths.record(tenant_name)
-            make_folder(self._paths.tenants, mode=0o711, owner=self._owner)
-            make_folder(path.parent, mode=0o711, owner=self._owner)
             if tenant_name not in self._cache:
+                make_folder(self._paths.tenants, mode=0o711, owner=self._owner)
+                make_folder(path.parent, mode=0o711, owner=self._owner)
                 sweep(path.parent)
             content = render_record(tenant_name, after)
             write_durably(path, content, mode=0o600, owner=self._owner)
