@@ -298,7 +298,7 @@ class DockerEngine:
         An engine that is stopping stops its containers and goes on serving old connections. A
         server that is started in between is left half alive: the next engine cannot start it.
         """
-        self._clients.separate().close()
+        self._clients.knock()
 
     def _accept_existing(self, tenant_name: TenantName, name: str, digest: str) -> None:
         """Return if *name* is what a lost reply of ours created; refuse a stranger."""
