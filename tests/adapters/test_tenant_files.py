@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from cachepilot.adapters import tenant_files, tenant_folder
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
+from cachepilot.adapters.stamp import Stamp
 from cachepilot.adapters.tenant_files import TenantFiles
-from cachepilot.adapters.tenant_folder import Stamp
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence
