@@ -14,7 +14,7 @@ from cachepilot.cli.verb import Verb
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @dry_run_option
 @wait_options
 @output_option("text", "json")

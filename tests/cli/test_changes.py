@@ -94,7 +94,7 @@ def test_set_of_an_invalid_value_writes_nothing(acme):
 
 def test_a_tenant_is_never_renamed(acme):
     ended = acme.run("set", "acme", "metadata.name=beta")
-    assert (ended.code, "cannot rename" in ended.err) == (8, True)
+    assert (ended.code, "cannot rename" in ended.err) == (3, True)
     assert acme.read("acme.yaml").decode() == TEXT
 
 
