@@ -146,7 +146,7 @@ class PublishedStatus:
         if found is None:
             return None
         content, _ = found
-        heartbeat = _instant(_object(content.get("daemon")).get("heartbeatAt"))
+        heartbeat = instant(_object(content.get("daemon")).get("heartbeatAt"))
         return PublishedHost(content=content, heartbeat=heartbeat)
 
     def newest(self) -> datetime | None:
@@ -207,7 +207,8 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _instant(value: object) -> datetime | None:
+def instant(value: object) -> datetime | None:
+    """Return the moment that RFC 3339 text stands for, or None."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:

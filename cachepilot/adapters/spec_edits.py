@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachepilot.adapters.spec_apply import Change, ChangeSet, FileChange, Preference, Result
+from cachepilot.adapters.spec_changes import Change, ChangeSet, Preference, Result
 from cachepilot.adapters.spec_chunks import replaced, split
 from cachepilot.adapters.spec_fields import Wish, set_fields
-from cachepilot.adapters.spec_folder import Located, SpecFolder
+from cachepilot.adapters.spec_folder import SpecFolder
+from cachepilot.adapters.spec_location import Located
 from cachepilot.adapters.spec_refusals import InvalidSpecError
 from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.spec.parse import Parsed, parse
@@ -48,12 +49,7 @@ def plan_edits(
         _refuse_renaming(edit.name, parsed)
         after[place.path] = changed
         changes.append(_change(edit.name, place, changed, parsed))
-    files = tuple(
-        FileChange(path=path, before=before[path], after=data)
-        for path, data in after.items()
-        if before[path] != data
-    )
-    return ChangeSet(changes=tuple(changes), files=files)
+    return ChangeSet.of(changes, before, after)
 
 
 def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) -> ChangeSet:
@@ -88,8 +84,7 @@ def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) 
             hint="remove the lines with --- or ...",
         )
     change = _change(located.name, located, data, parsed)
-    file = FileChange(path=located.path, before=located.data, after=data)
-    return ChangeSet(changes=(change,), files=() if change.result is Result.UNCHANGED else (file,))
+    return ChangeSet.of([change], {located.path: located.data}, {located.path: data})
 
 
 def require_readable(located: Located) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
-from cachepilot.adapters.spec_apply import ChangeSet, Result, check_hash, write_changes
+from cachepilot.adapters.spec_changes import ChangeSet, Result, check_hash, write_changes
 from cachepilot.adapters.spec_edits import Edit, plan_edits
 from cachepilot.adapters.spec_fields import path_of
 from cachepilot.adapters.spec_folder import SpecFolder

@@ -16,8 +16,8 @@ from cachepilot.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cachepilot.adapters.scratch_file import ScratchFile
-    from cachepilot.adapters.spec_apply import ChangeSet
-    from cachepilot.adapters.spec_folder import Located
+    from cachepilot.adapters.spec_changes import ChangeSet
+    from cachepilot.adapters.spec_location import Located
     from cachepilot.spec.rules import Rules
 
 

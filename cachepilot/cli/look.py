@@ -15,6 +15,7 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.figures import age_text
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.names import no_such_tenant
+from cachepilot.clock import rfc3339
 from cachepilot.errors import CachePilotError
 
 
@@ -84,13 +85,11 @@ def no_status(error: CachePilotError) -> CommandError:
 
 def as_item(tenant: PublishedTenant) -> dict[str, object]:
     """Return *tenant* for machine output."""
-    status = {**tenant.status, "confirmedAt": rfc3339(tenant.confirmed_at)}
+    status = {
+        **tenant.status,
+        "confirmedAt": rfc3339(tenant.confirmed_at, precision="milliseconds"),
+    }
     return {**tenant.content, "status": status}
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return *moment* as machine output writes it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _read(published: PublishedStatus, name: str) -> PublishedTenant | StatusUnreadableError | None:

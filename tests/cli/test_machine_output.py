@@ -41,7 +41,6 @@ CALLS = {
     ("delete",): ["acme", "--yes"],
     ("validate",): ["{folder}"],
     ("explain",): ["tenant.spec"],
-    ("schema",): [],
     ("config", "check"): [],
     ("version",): [],
 }
