@@ -28,6 +28,7 @@ _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
 _HASH = re.compile(r"#[0-9a-fA-F]{64}")
+_UNKILLABLE_PAUSE = timedelta(seconds=15)
 _SATURATED = "max number of clients"
 # Far more than an honest server has; a dishonest one must not fill our logs.
 _MOST_USERS = 32
@@ -99,7 +100,9 @@ class RedisManagement:
             return self._seen(tenant_name, info, asked, users)
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
-            return Unreachable(_why(error), saturated=_SATURATED in str(error))
+            return Unreachable(
+                _why(error), saturated=_SATURATED in str(error), busy=_is_busy(error)
+            )
         except (AttributeError, KeyError, TypeError, ValueError):
             # Whoever took a server over may answer anything.
             self._connections.drop(tenant_name, instance)
@@ -218,6 +221,22 @@ class RedisManagement:
                 reason="RewriteFailed",
             )
 
+    def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
+        """End the script or function that runs; fine when there is none."""
+        with self._order(tenant_name, instance, "end a script", reason="OrderRefused") as client:
+            for order in ("SCRIPT KILL", "FUNCTION KILL"):
+                try:
+                    _execute(client, order)
+                except redis.exceptions.ResponseError as error:
+                    if str(error).startswith("UNKILLABLE"):
+                        raise WaitingError(
+                            f"cannot end a script of {tenant_name}: it has written already",
+                            retry_after=_UNKILLABLE_PAUSE,
+                        ) from error
+                    # A script is not ended by the order for functions, nor the other way round.
+                    if not (_is_busy(error) or str(error).startswith("NOTBUSY")):
+                        raise
+
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:
         """Ask the allocator to return freed pages."""
         with self._order(tenant_name, instance, "purge memory", reason="OrderRefused") as client:
@@ -298,6 +317,10 @@ def _ask_together(client: redis.Redis, *questions: tuple[str, ...]) -> list[Any]
     connection = cast("redis.Connection", client.connection)
     connection.send_packed_command(connection.pack_commands(questions))  # type: ignore[no-untyped-call] # as in _execute
     return [client.parse_response(connection, question[0]) for question in questions]  # type: ignore[no-untyped-call] # as above
+
+
+def _is_busy(error: Exception) -> bool:
+    return str(error).startswith("BUSY ")
 
 
 def _number(answer: object) -> int:

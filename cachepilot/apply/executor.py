@@ -85,6 +85,8 @@ def _remember(action: a.MemoryAction, writers: Writers) -> None:
             memory.expect_dump(name, expected=expected)
         case a.RememberPersistence(mode=mode):
             memory.remember_persistence(name, mode=mode)
+        case a.RememberWait(wait=wait):
+            memory.remember_wait(name, wait=wait)
         case a.RememberApplied(fingerprint=fingerprint):
             memory.remember_applied(name, fingerprint=fingerprint)
         case _:
@@ -129,6 +131,8 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
             containers.start(name, role=role, instance=instance)
         case a.StopContainer(container_id=container_id, timeout=timeout):
             containers.stop(name, container_id=container_id, timeout=timeout)
+        case a.StopUnsaved(container_id=container_id, timeout=timeout):
+            containers.stop_unsaved(name, container_id=container_id, timeout=timeout)
         case a.RestartContainer(container_id=container_id, timeout=timeout, instance=instance):
             containers.restart(name, container_id=container_id, timeout=timeout, instance=instance)
         case a.RemoveContainer(container_id=container_id, digest=digest):
@@ -156,6 +160,8 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.save_in_background(name, instance=instance)
         case a.AwaitRewrite():
             server.wait_for_rewrite(name, instance=instance)
+        case a.EndScript():
+            server.end_script(name, instance=instance)
         case a.PurgeMemory():
             server.purge_memory(name, instance=instance)
         case a.SetDirectives(directives=directives):

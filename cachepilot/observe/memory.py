@@ -59,6 +59,8 @@ class Memory:
         load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
         retired: Whether serving ended because the tenant's file was gone for long enough; a
             daemon that starts later must not revive it.
+        wait: The generation whose wish to end serving waits for data that cannot be saved, and
+            until when.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
     """
@@ -76,6 +78,7 @@ class Memory:
     applied: str = ""
     load_once: bool = False
     retired: bool = False
+    wait: tuple[int, datetime] | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
 

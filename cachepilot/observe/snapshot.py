@@ -236,10 +236,12 @@ class Unreachable:
 
     Attributes:
         saturated: It answered that it has no room for another connection, so it is alive.
+        busy: It answered that a script or function runs and runs.
     """
 
     why: str
     saturated: bool = False
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,11 @@ from cachepilot.plan.persistence import (
     plan_mode_change,
 )
 from cachepilot.plan.server_config import Directives, wanted_directives
+from cachepilot.plan.unsafe_stop import (
+    plan_end_of_script,
+    plan_end_of_wait,
+    plan_unsafe_stop,
+)
 from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
@@ -59,8 +64,9 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
         return Plan(blocked=lost)
     if not spec.serves:
         if unsafe := must_not_stop(spec, seen, None):
-            return Plan(blocked=unsafe)
-        return Plan((*plan_rest(spec, seen), *plan_wish(spec, seen)))
+            return plan_unsafe_stop(spec, seen, unsafe, rules, now)
+        rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
+        return Plan((*rest, *plan_end_of_wait(spec, seen)))
     return _plan_serving(spec, seen, rules, now)
 
 
@@ -92,7 +98,11 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
     )
     if unsafe := must_not_stop(spec, seen, reservation):
         first = first or unsafe
-    server = () if unsafe else tuple(plan_server(spec, seen, reservation, rules, directives))
+    server = tuple(
+        plan_end_of_script(spec, seen)
+        if unsafe
+        else plan_server(spec, seen, reservation, rules, directives)
+    )
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()

@@ -20,6 +20,7 @@ _CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_r
 # replicas do, nor read along what customers do: it configures and saves.
 _DAEMON_COMMANDS = (
     *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
+    *("+script|kill", "+function|kill"),
     *("-psync", "-sync", "-replicaof", "-slaveof", "-failover", "-monitor", "-debug", "-module"),
 )
 

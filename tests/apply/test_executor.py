@@ -54,6 +54,7 @@ VALUES = {
     "text": "maxmemory 1\n",
     "timeout": timedelta(seconds=8),
     "uid": 3,
+    "wait": (4, NOON),
     "user": "default",
     "users": USERS,
     "wish": "2026-01-01T00:00:00Z",

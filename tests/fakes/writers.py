@@ -85,6 +85,9 @@ class FakeMemoryWriter(_Writer):
     def remember_persistence(self, tenant_name, *, mode):
         self._amend(tenant_name, persistence=mode)
 
+    def remember_wait(self, tenant_name, *, wait):
+        self._amend(tenant_name, wait=wait)
+
     def remember_applied(self, tenant_name, *, fingerprint):
         self._amend(tenant_name, applied=fingerprint)
 
@@ -178,6 +181,13 @@ class FakeServerWriter(_Writer):
         self._effect()
         if self._server(tenant_name).directives["appendonly"] != "yes":
             raise StalledError("its rewrite failed", reason="RewriteFailed")
+    def end_script(self, tenant_name, *, instance):
+        self._effect()
+        server = self.world.servers[tenant_name]
+        if server.script == "writes":
+            raise WaitingError("it has written already", retry_after=timedelta(seconds=15))
+        server.script = ""
+
 
     def purge_memory(self, tenant_name, *, instance):
         self._effect()

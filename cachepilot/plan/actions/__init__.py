@@ -21,6 +21,7 @@ from cachepilot.plan.actions.containers import (
     RestartContainer,
     StartContainer,
     StopContainer,
+    StopUnsaved,
     UnpauseContainer,
     UpdateResources,
 )
@@ -45,6 +46,7 @@ from cachepilot.plan.actions.memory import (
     RememberApplied,
     RememberDocument,
     RememberPersistence,
+    RememberWait,
     Reserve,
     Retire,
 )
@@ -52,6 +54,7 @@ from cachepilot.plan.actions.server import (
     AwaitRewrite,
     AwaitServer,
     DeleteUser,
+    EndScript,
     PurgeMemory,
     ResumeWrites,
     SaveDataset,
@@ -77,6 +80,7 @@ __all__ = [
     "DiscardAppendOnly",
     "DiscardDump",
     "Disruption",
+    "EndScript",
     "EnsureImage",
     "EnsureNetwork",
     "ExpectDump",
@@ -92,6 +96,7 @@ __all__ = [
     "RememberApplied",
     "RememberDocument",
     "RememberPersistence",
+    "RememberWait",
     "RemoveContainer",
     "RenameContainer",
     "Reserve",
@@ -105,6 +110,7 @@ __all__ = [
     "SetUser",
     "StartContainer",
     "StopContainer",
+    "StopUnsaved",
     "UnpauseContainer",
     "UpdateResources",
     "Workload",
@@ -166,7 +172,12 @@ def interrupts(action: Action) -> bool:
     """Return whether *action* takes the server down or brings it up."""
     return isinstance(
         action,
-        CreateContainer | StartContainer | StopContainer | RestartContainer | UnpauseContainer,
+        CreateContainer
+        | StartContainer
+        | StopContainer
+        | StopUnsaved
+        | RestartContainer
+        | UnpauseContainer,
     )
 
 
