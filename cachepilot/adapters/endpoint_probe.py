@@ -12,7 +12,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from cachepilot.adapters.secret import Secret
@@ -43,10 +42,9 @@ class EndpointProbe:
         self._context: tuple[Stamp, ssl.SSLContext] | None = None
 
     def probe(
-        self, tenant_name: TenantName, published: tuple[Published, ...], *, now: datetime
+        self, tenant_name: TenantName, published: tuple[Published, ...]
     ) -> tuple[SeenEndpoint, ...]:
-        """Return what a client meets at each published address."""
-        del now  # certificates are judged by the clock of the machine, as clients do
+        """Return what a client meets at each published address, by the clock of this machine."""
         try:
             password = self._password(tenant_name)
         except UnavailableError:

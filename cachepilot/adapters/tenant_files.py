@@ -98,11 +98,6 @@ class TenantFiles:
         return self._view.problems
 
     @property
-    def complete(self) -> bool:
-        """Whether the whole folder could be listed and every file in it read."""
-        return self._view.complete
-
-    @property
     def retry_after(self) -> timedelta | None:
         """How soon to refresh again because a file seems to be half written; None if none is."""
         return self._retry_after
@@ -217,7 +212,6 @@ class TenantFiles:
         view = View(
             readings=readings,
             problems=in_order((*problems, *duplicates)),
-            complete=complete,
             can_miss=can_miss,
             first_look=self._absences.first_look,
             last_look=now,

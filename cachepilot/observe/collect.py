@@ -96,7 +96,7 @@ def _ask_server(
         return replace(snapshot, server=_ask(snapshot, questions, readers))
     if container is None or container.liveness is not Liveness.RUNNING:
         return snapshot
-    endpoints = readers.endpoints.probe(name, container.shape.published, now=snapshot.at)
+    endpoints = readers.endpoints.probe(name, container.shape.published)
     return replace(snapshot, server=_ask(snapshot, questions, readers), endpoints=endpoints)
 
 

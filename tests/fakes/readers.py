@@ -135,7 +135,7 @@ class FakeServers:
 class FakeEndpoints:
     world: FakeWorld
 
-    def probe(self, tenant_name, published, *, now):
+    def probe(self, tenant_name, published):
         return tuple(self._meet(tenant_name, listener) for listener in published)
 
     def _meet(self, tenant_name, listener):
