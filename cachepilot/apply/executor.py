@@ -104,8 +104,8 @@ def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
             )
         case a.PruneCertificates(keep=keep):
             certificates.prune(name, keep=keep)
-        case a.PrepareFolders(instance=instance, uid=uid, with_data=with_data):
-            files.prepare(name, instance=instance, uid=uid, with_data=with_data)
+        case a.PrepareFolders(instance=instance, uid=uid):
+            files.prepare(name, instance=instance, uid=uid)
         case a.WriteConfiguration(instance=instance, uid=uid, text=text):
             files.write_configuration(name, instance=instance, uid=uid, text=text)
         case a.WriteUsers(instance=instance, uid=uid, users=users):

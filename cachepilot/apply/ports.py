@@ -92,10 +92,8 @@ class CertificateWriter(Protocol):
 class FileWriter(Protocol):
     """Changes a tenant's own folders."""
 
-    def prepare(
-        self, tenant_name: TenantName, *, instance: int, uid: int, with_data: bool
-    ) -> None:
-        """Make conf, run and (if *with_data*) data with its marker, then record that data is.
+    def prepare(self, tenant_name: TenantName, *, instance: int, uid: int) -> None:
+        """Make conf, run, and data with its marker; then record that data is there.
 
         Raises:
             StalledError: Data was recorded but its folder is gone (reason ``DataMissing``).

@@ -58,7 +58,6 @@ VALUES = {
     "user": "default",
     "users": USERS,
     "wish": "2026-01-01T00:00:00Z",
-    "with_data": True,
     "workload": WORKLOAD,
 }
 KINDS = [kind for chapter in get_args(a.Action) for kind in (get_args(chapter) or (chapter,))]

@@ -131,15 +131,14 @@ class FakeCertificateWriter(_Writer):
 
 
 class FakeFileWriter(_Writer):
-    def prepare(self, tenant_name, *, instance, uid, with_data):
+    def prepare(self, tenant_name, *, instance, uid):
         self._effect()
         disk, memory = self.world.disk(tenant_name), self.world.memory(tenant_name)
         if memory.data_ready and not disk.marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
         disk.folders = disk.tls = True
-        if with_data:
-            disk.marker = True
-            self.world.memories[tenant_name] = replace(memory, data_ready=True)
+        disk.marker = True
+        self.world.memories[tenant_name] = replace(memory, data_ready=True)
 
     def write_configuration(self, tenant_name, *, instance, uid, text):
         self._effect()
