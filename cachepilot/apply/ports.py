@@ -144,12 +144,12 @@ class ContainerWriter(Protocol):
         """
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
+        """Stop a container, giving the server *timeout* to save."""
+
     def stop_unsaved(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta
     ) -> None:
         """Stop a container whose server could not save; it is killed if it does not end."""
-
-        """Stop a container, giving the server *timeout* to save."""
 
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int
@@ -210,13 +210,13 @@ class ServerWriter(Protocol):
 
         Raises:
             StalledError: The rewrite failed (reason ``RewriteFailed``).
+        """
+
     def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
         """End the script or function that runs; fine when there is none.
 
         Raises:
             WaitingError: It has written already, so only time or a kill can end it.
-        """
-
         """
 
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:

@@ -180,13 +180,13 @@ class FakeServerWriter(_Writer):
         self._effect()
         if self._server(tenant_name).directives["appendonly"] != "yes":
             raise StalledError("its rewrite failed", reason="RewriteFailed")
+
     def end_script(self, tenant_name, *, instance):
         self._effect()
         server = self.world.servers[tenant_name]
         if server.script == "writes":
             raise WaitingError("it has written already", retry_after=timedelta(seconds=15))
         server.script = ""
-
 
     def purge_memory(self, tenant_name, *, instance):
         self._effect()
