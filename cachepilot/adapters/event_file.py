@@ -13,6 +13,7 @@ from cachepilot.errors import CachePilotError
 from cachepilot.spec.document import TenantName
 
 LARGEST = 64 * 1024 * 1024
+_LOST = "EventsLost"
 
 
 class EventFile:
@@ -59,9 +60,7 @@ class EventFile:
 
     def _tell_lost(self, at: datetime) -> bytes:
         message = f"{self._lost} events could not be written"
-        return render_event(
-            at=at, tenant_name=None, warning=True, reason="EventsLost", message=message
-        )
+        return render_event(at=at, tenant_name=None, warning=True, reason=_LOST, message=message)
 
     def _append(self, line: bytes) -> None:
         if not self._path.parent.is_dir():
