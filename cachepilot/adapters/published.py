@@ -138,10 +138,16 @@ class PublishedStatus:
         return PublishedTenant(name=name, content=content, confirmed_at=modified)
 
     def host(self) -> PublishedHost | None:
-        """Return what the daemon says about itself, or None if it never spoke or is unreadable."""
+        """Return what the daemon says about itself, or None if it never spoke or makes no sense.
+
+        Raises:
+            StatusUnreadableError: What it says is closed to us.
+        """
         try:
             found = _read(self._paths.host_status)
-        except StatusUnreadableError:
+        except StatusUnreadableError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise
             return None
         if found is None:
             return None

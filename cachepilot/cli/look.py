@@ -22,13 +22,13 @@ from cachepilot.errors import CachePilotError
 def warn_if_stale(invocation: Invocation, published: PublishedStatus) -> None:
     """Say on stderr that the daemon is not running, and of when its last words are."""
     now = invocation.surroundings.now()
-    host = published.host()
-    if host is not None and host.is_alive(now):
-        return
     try:
+        host = published.host()
+        if host is not None and host.is_alive(now):
+            return
         last = host.heartbeat if host else published.newest()
     except StatusUnreadableError:
-        return
+        return  # whatever else is read tells why
     told = f"status as of {age_text(now - last)} ago" if last else "it has not said anything yet"
     invocation.say(f"daemon not running, {told}")
 
