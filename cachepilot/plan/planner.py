@@ -15,7 +15,13 @@ from cachepilot.plan.actions import (
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
-from cachepilot.plan.containers import must_not_stop, plan_rest, plan_server, plan_wish
+from cachepilot.plan.containers import (
+    must_not_stop,
+    place_taken,
+    plan_rest,
+    plan_server,
+    plan_wish,
+)
 from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.identity import (
     can_wait,
@@ -84,7 +90,14 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
     first = blocked[0] if blocked else None
     identity = tuple(_plan_identity(spec, seen, reservation))
     renewal = tuple(plan_certificate(spec, seen, reservation, now))
-    if can_wait(seen.certificate) and _plan_down(spec, seen, reservation, rules, identity):
+    unsafe = must_not_stop(spec, seen, reservation)
+    taken = place_taken(spec, seen, reservation)
+    stays = unsafe or taken
+    if (
+        not stays
+        and can_wait(seen.certificate)
+        and _plan_down(spec, seen, reservation, rules, identity)
+    ):
         renewal = ()  # a server that is down comes first, even if nothing can be signed today
     identity += renewal
     memory = project(seen.memory, reservation, identity)
@@ -96,13 +109,12 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
         *plan_doubt(spec, seen, directives, rules),
         *plan_files(spec, seen, memory, reservation, directives),
     )
-    if unsafe := must_not_stop(spec, seen, reservation):
-        first = first or unsafe
-    server = tuple(
-        plan_end_of_script(spec, seen)
-        if unsafe
-        else plan_server(spec, seen, reservation, rules, directives)
-    )
+    first = first or stays
+    server: tuple[Action, ...] = ()
+    if not stays:
+        server = tuple(plan_server(spec, seen, reservation, rules, directives))
+    elif unsafe:
+        server = tuple(plan_end_of_script(spec, seen))
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()

@@ -538,3 +538,35 @@ def test_a_crash_while_the_append_only_file_is_given_up_revives_no_older_dump(cu
     visit(world, after)
 
     assert world.servers["acme"].data in (EMPTY, 2)
+
+
+@pytest.mark.parametrize("change", [{"bind": ("127.0.0.1", "127.0.0.2")}, {"cpus": 0.5}])
+def test_a_server_is_not_stopped_for_a_place_that_somebody_else_has(change):
+    world = settled(tenant())
+    starts, held = world.starts, world.memory("acme").reservation
+    world.listening.add(held.tls_port)
+    after = tenant(**change)
+
+    visit(world, after)
+    waiting = plan(world, after).blocked
+    world.listening.clear()
+    served = world.is_answering("acme")
+    visit(world, after)
+
+    assert served
+    assert (waiting.reason if waiting else "") == ("PortInUse" if "bind" in change else "")
+    assert world.starts == starts + ("bind" in change)
+    assert {at.address for at in world.containers["acme"].shape.published} == set(after.bind)
+
+
+def test_a_certificate_is_renewed_while_a_server_waits_for_a_place():
+    spec = tenant(bind=("127.0.0.1", "127.0.0.2"))
+    world = settled(tenant())
+    world.listening.add(world.memory("acme").reservation.tls_port)
+    world.tick(tenant().certificate_lifetime - timedelta(days=1))
+
+    visit(world, replace(spec, names=tenant().names))
+
+    leaf = world.leaves["acme"][world.memory("acme").certificate]
+    assert leaf.not_after > world.now + timedelta(days=30)
+    assert world.served["acme"] == leaf.fingerprint
