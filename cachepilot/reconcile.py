@@ -134,8 +134,10 @@ def next_visit(visit: Visit) -> Requeue:
 def _is_settled(visit: Visit) -> bool:
     """Return whether only a person or an event could change anything."""
     spec, seen = visit.spec, visit.seen
-    if spec is None or seen is None or not spec.serves or spec.paused:
+    if spec is None or seen is None or spec.paused:
         return True
+    if not spec.serves:
+        return visit.plan.blocked is None
     answers = seen.server is not None and not hasattr(seen.server, "why")
     return visit.plan.blocked is None and answers and not any(e.problem for e in seen.endpoints)
 
@@ -315,6 +317,8 @@ def _spec_in_force(reading: Reading, memory: Memory, rules: Rules) -> TenantSpec
         parsed = parse_json(memory.document, _without_limits(rules), file=file)
     if isinstance(parsed, tuple):
         return None
+    if parsed.spec.paused and not memory.retired:
+        return parsed.spec  # its owner said that nothing is to be done, and nothing since
     is_over = reading.presence is Presence.ABSENT and reading.absent_for >= rules.removalGrace
     if memory.retired or is_over:
         return replace(parsed.spec, state=State.DELETED)

@@ -298,6 +298,19 @@ def test_a_clock_that_jumped_since_the_folder_was_listed_ends_nobody(serving):
     assert "acme" in serving.world.servers
 
 
+def test_a_paused_tenant_whose_file_vanished_is_left_alone_and_not_called_deleted(serving):
+    serving.folder.write(paused=True)
+    serving.visit()
+    serving.world.now += 2 * GRACE
+    serving.folder.remove(since=serving.world.now - 2 * GRACE, now=serving.world.now)
+
+    status = serving.visit().status
+
+    assert serving.onlooker.done() == []
+    assert (status.word, status.condition(C.READY).reason) == ("Paused", "Serving")
+    assert status.condition(C.SPEC_VALID).reason == "Missing"
+
+
 def test_a_retired_tenant_stays_retired_when_the_folder_cannot_be_listed(serving):
     serving.folder.remove(since=serving.world.now - GRACE, now=serving.world.now)
     serving.visit()

@@ -24,12 +24,12 @@ from cachepilot.adapters.certificate_reading import (
     parse_pair,
 )
 from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.snapshot import SeenAuthority
 
 KEY = "key.pem"
 CERTIFICATE = "cert.pem"
-_Stamp = tuple[int, int, int, int]
 _REPLACE = "put the folder back from a backup"
 
 
@@ -47,7 +47,7 @@ class Authority:
         self._utc_now = utc_now
         self._owner = (0, 0) if owners else None
         self._lock = threading.Lock()
-        self._cached: tuple[tuple[_Stamp, _Stamp], Pair, SeenAuthority] | None = None
+        self._cached: tuple[tuple[Stamp, Stamp], Pair, SeenAuthority] | None = None
 
     def look(self) -> SeenAuthority:
         """Return the state of the authority; parsed again only when its files changed."""
@@ -129,7 +129,7 @@ class Authority:
                 return
         write_durably(path, wanted, mode=0o644, owner=self._owner)
 
-    def _parse(self, stamps: tuple[_Stamp, _Stamp]) -> tuple[Pair, SeenAuthority]:
+    def _parse(self, stamps: tuple[Stamp, Stamp]) -> tuple[Pair, SeenAuthority]:
         cached = self._cached
         if cached and cached[0] == stamps:
             return cached[1], cached[2]
@@ -162,17 +162,9 @@ class Authority:
             if self._paths.ca.is_dir():
                 yield from self._paths.ca.iterdir()
 
-    def _stamps(self) -> tuple[_Stamp | None, _Stamp | None]:
-        return _stamp(self._paths.ca / KEY), _stamp(self._paths.ca / CERTIFICATE)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    with explained("look at", path):
-        try:
-            seen = os.stat(path)  # noqa: PTH116 - asked on every visit
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+    def _stamps(self) -> tuple[Stamp | None, Stamp | None]:
+        with explained("look at", self._paths.ca):
+            return stamp_at(self._paths.ca / KEY), stamp_at(self._paths.ca / CERTIFICATE)
 
 
 def _broken(why: str) -> SeenAuthority:

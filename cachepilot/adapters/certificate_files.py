@@ -28,6 +28,7 @@ from cachepilot.adapters.certificate_reading import (
 from cachepilot.adapters.folder_layout import FILE_MODE, Place
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.records import Records
+from cachepilot.adapters.stamp import Stamp, stamp_of
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.snapshot import SeenAuthority, SeenCertificate
 from cachepilot.spec.document import TenantName
@@ -35,7 +36,9 @@ from cachepilot.spec.document import TenantName
 BUNDLE = "ca.pem"
 _FILES = (CERTIFICATE, KEY, BUNDLE)
 _FOLDER_MODE = 0o750
-_Stamp = tuple[object, ...]
+_Stamps = tuple[Stamp, ...]
+# Revision, files and user id that a leaf was judged by.
+_Look = tuple[int, _Stamps, int | None]
 
 
 class CertificateFiles:
@@ -55,7 +58,7 @@ class CertificateFiles:
         self._authority = authority
         self._records = records
         self._owners = owners
-        self._cache: dict[TenantName, tuple[_Stamp, SeenCertificate | None]] = {}
+        self._cache: dict[TenantName, tuple[_Look, SeenCertificate | None]] = {}
 
     def authority(self) -> SeenAuthority:
         """Return the state of the host's authority; cheap enough for every visit."""
@@ -178,9 +181,9 @@ class CertificateFiles:
         return all(place.is_right(owners=self._owners) for place in places)
 
 
-def _stamp(folder: Path) -> _Stamp | None:
+def _stamp(folder: Path) -> _Stamps | None:
     """Return what changes whenever a file of *folder* does; None unless all are plain files."""
-    found: list[object] = []
+    found = []
     for path in (folder, *(folder / name for name in _FILES)):
         try:
             seen = os.lstat(path)
@@ -188,5 +191,5 @@ def _stamp(folder: Path) -> _Stamp | None:
             return None
         if path is not folder and not stat.S_ISREG(seen.st_mode):
             return None
-        found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
+        found.append(stamp_of(seen))
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import docker
@@ -44,6 +44,23 @@ class DockerClients:
             client.trust_env = False
             self._threads.client = client
         return client
+
+    def knock(self) -> None:
+        """Return if the engine accepts a new connection and answers there.
+
+        Not by asking for its version, for which it starts other programs.
+
+        Raises:
+            UnavailableError: It does not.
+        """
+        version = self.get().api_version
+        with engine_errors("cannot reach Docker"):
+            client = docker.APIClient(
+                base_url=self._socket, timeout=self._timeout, version=version
+            )
+            with closing(client):
+                client.trust_env = False
+                client.ping()
 
     def separate(self) -> docker.APIClient:
         """Return a client for a stream that stays open, without a time-out."""

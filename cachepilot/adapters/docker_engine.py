@@ -157,6 +157,12 @@ class DockerEngine:
         with engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
 
+    def stop_unsaved(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta
+    ) -> None:
+        """Stop a container whose server could not save; it is killed if it does not end."""
+        self.stop(tenant_name, container_id=container_id, timeout=timeout)
+
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int
     ) -> None:
@@ -298,7 +304,7 @@ class DockerEngine:
         An engine that is stopping stops its containers and goes on serving old connections. A
         server that is started in between is left half alive: the next engine cannot start it.
         """
-        self._clients.separate().close()
+        self._clients.knock()
 
     def _accept_existing(self, tenant_name: TenantName, name: str, digest: str) -> None:
         """Return if *name* is what a lost reply of ours created; refuse a stranger."""

@@ -12,10 +12,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from cachepilot.adapters.secret import Secret
+from cachepilot.adapters.stamp import Stamp, stamp_of
 from cachepilot.errors import UnavailableError
 from cachepilot.observe.snapshot import Published, SeenEndpoint
 from cachepilot.plan.shape import TLS_PORT
@@ -39,13 +39,12 @@ class EndpointProbe:
         self._ca_file = ca_file
         self._password = password
         self._lock = threading.Lock()
-        self._context: tuple[tuple[int, int], ssl.SSLContext] | None = None
+        self._context: tuple[Stamp, ssl.SSLContext] | None = None
 
     def probe(
-        self, tenant_name: TenantName, published: tuple[Published, ...], *, now: datetime
+        self, tenant_name: TenantName, published: tuple[Published, ...]
     ) -> tuple[SeenEndpoint, ...]:
-        """Return what a client meets at each published address."""
-        del now  # certificates are judged by the clock of the machine, as clients do
+        """Return what a client meets at each published address, by the clock of this machine."""
         try:
             password = self._password(tenant_name)
         except UnavailableError:
@@ -82,8 +81,7 @@ class EndpointProbe:
 
     def _trust(self) -> ssl.SSLContext:
         """Return a context that trusts our bundle only; made anew when the file changes."""
-        found = self._ca_file.stat()
-        key = (found.st_ino, found.st_mtime_ns)
+        key = stamp_of(self._ca_file.stat())
         with self._lock:
             if self._context is None or self._context[0] != key:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

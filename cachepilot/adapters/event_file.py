@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from cachepilot.adapters.atomic import Owner, make_folder, settle
+from cachepilot.adapters.atomic import Owner, make_folder
+from cachepilot.adapters.event_line import append_line, render_event
 from cachepilot.errors import CachePilotError
 from cachepilot.spec.document import TenantName
 
 LARGEST = 64 * 1024 * 1024
-_MODE = 0o640
-_APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOST = "EventsLost"
 
 
 class EventFile:
@@ -39,11 +35,6 @@ class EventFile:
         self._lock = threading.Lock()
         self._lost = 0
 
-    @property
-    def lost(self) -> int:
-        """How many events could not be written since the last one that could."""
-        return self._lost
-
     def record(
         self,
         *,
@@ -52,14 +43,14 @@ class EventFile:
         warning: bool,
         reason: str,
         message: str,
-        details: Mapping[str, str] | None = None,
     ) -> None:
         """Append one event."""
-        line = _line(at, tenant_name, "Warning" if warning else "Normal", reason, message, details)
+        line = render_event(
+            at=at, tenant_name=tenant_name, warning=warning, reason=reason, message=message
+        )
         with self._lock:
             if self._lost:
-                message = f"{self._lost} events could not be written"
-                line = _line(at, None, "Warning", "EventsLost", message, None) + line
+                line = self._tell_lost(at) + line
             try:
                 self._append(line)
             except (OSError, CachePilotError):
@@ -67,44 +58,18 @@ class EventFile:
             else:
                 self._lost = 0
 
+    def _tell_lost(self, at: datetime) -> bytes:
+        message = f"{self._lost} events could not be written"
+        return render_event(at=at, tenant_name=None, warning=True, reason=_LOST, message=message)
+
     def _append(self, line: bytes) -> None:
         if not self._path.parent.is_dir():
             make_folder(self._path.parent, mode=0o755, owner=None)
         self._rotate(len(line))
-        file = os.open(self._path, _APPEND, _MODE)
-        try:
-            settle(file, mode=_MODE, owner=self._owner)
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                line = b"\n" + line  # somebody died within a line
-            if os.write(file, line) < len(line):
-                os.ftruncate(file, size)
-                raise OSError("the disk is full")
-        finally:
-            os.close(file)
+        append_line(self._path, line, owner=self._owner)
 
     def _rotate(self, more: int) -> None:
         with suppress(FileNotFoundError):
             size = self._path.stat().st_size
             if size and size + more > self._largest:
                 self._path.rename(self._path.with_name(self._path.name + ".1"))
-
-
-def _line(
-    at: datetime,
-    tenant_name: TenantName | None,
-    kind: str,
-    reason: str,
-    message: str,
-    details: Mapping[str, str] | None,
-) -> bytes:
-    event: dict[str, Any] = {
-        "time": at.isoformat().replace("+00:00", "Z"),
-        "tenant": tenant_name,
-        "type": kind,
-        "reason": reason,
-        "message": message,
-    }
-    if details:
-        event["details"] = dict(details)
-    return json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n"

@@ -55,10 +55,8 @@ class FolderWriter:
         self._records = records
         self._owners = owners
 
-    def prepare(
-        self, tenant_name: TenantName, *, instance: int, uid: int, with_data: bool
-    ) -> None:
-        """Make conf, run and (if *with_data*) data with its marker, then record that data is.
+    def prepare(self, tenant_name: TenantName, *, instance: int, uid: int) -> None:
+        """Make conf, run, and data with its marker; then record that data is there.
 
         Raises:
             StalledError: Data was recorded but its folder is gone (reason ``DataMissing``).
@@ -68,8 +66,7 @@ class FolderWriter:
         sweep(self._paths.conf(tenant_name, instance))
         for place in list_files(self._paths, tenant_name, instance, uid):
             self._mend_file(place)
-        if with_data:
-            self._prepare_data(tenant_name, instance, uid)
+        self._prepare_data(tenant_name, instance, uid)
 
     def write_configuration(
         self, tenant_name: TenantName, *, instance: int, uid: int, text: str

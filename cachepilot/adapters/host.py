@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -47,7 +48,7 @@ class HostFacts:
         self._monotonic = monotonic
         self._tables = tables
         self._lock = threading.Lock()
-        self._listening: tuple[float, frozenset[int]] | None = None
+        self._listening: tuple[float, frozenset[tuple[str, int]]] | None = None
 
     def use_quarantine(self, quarantine: timedelta) -> None:
         """Take another time of rest from now on."""
@@ -65,6 +66,7 @@ class HostFacts:
             StalledError: The ledger cannot be read (reason ``LedgerUnreadable``).
         """
         view = self._ledger.view(now=self._utc_now(), quarantine=self._quarantine)
+        listeners = self._list_listening() if new_ports else frozenset()
         return SeenHost(
             authority=authority,
             owned_ports=view.owned_ports,
@@ -72,16 +74,17 @@ class HostFacts:
             resting_ports=view.resting_ports,
             resting_uids=view.resting_uids,
             bridges=view.bridges,
-            listening_ports=self._list_listening() if new_ports else frozenset(),
+            listening_ports=frozenset(port for _, port in listeners),
+            listeners=listeners,
             foreign_addresses=tuple(address for address in bind if is_foreign(address)),
         )
 
-    def _list_listening(self) -> frozenset[int]:
+    def _list_listening(self) -> frozenset[tuple[str, int]]:
         now = self._monotonic()
         with self._lock:
             if self._listening is None or now - self._listening[0] > _LOOK_AGAIN_AFTER:
-                ports = frozenset(port for table in self._tables for port in _read_table(table))
-                self._listening = (now, ports)
+                found = frozenset(each for table in self._tables for each in _read_table(table))
+                self._listening = (now, found)
             return self._listening[1]
 
 
@@ -101,8 +104,8 @@ def is_foreign(address: str) -> bool:
     return False
 
 
-def _read_table(table: Path) -> Iterator[int]:
-    """Yield the local port of every listening socket; whatever address it is bound to counts."""
+def _read_table(table: Path) -> Iterator[tuple[str, int]]:
+    """Yield address and port of every listening socket."""
     with explained("read", table):
         try:
             rows = table.read_bytes().splitlines()[1:]
@@ -111,4 +114,12 @@ def _read_table(table: Path) -> Iterator[int]:
     for row in rows:
         fields = row.split(None, 4)
         if fields[3] == _LISTENING:
-            yield int(fields[1].rpartition(b":")[2], 16)
+            address, _, port = fields[1].partition(b":")
+            yield _address(address.decode()), int(port, 16)
+
+
+def _address(digits: str) -> str:
+    """Return what the kernel writes as words in the byte order of this machine."""
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    found = ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
+    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cachepilot.adapters.status_format import Json, render_condition, render_instant
+from cachepilot.adapters.status_format import Json, render_condition
+from cachepilot.clock import rfc3339
 from cachepilot.observe.snapshot import SeenAuthority, SeenHost
 from cachepilot.spec.document import API_VERSION
 from cachepilot.status.host import HostStatus
@@ -27,8 +28,8 @@ def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
         "daemon": {
             "pid": status.pid,
             "version": status.version,
-            "startedAt": render_instant(status.started_at),
-            "heartbeatAt": render_instant(status.heartbeat_at),
+            "startedAt": rfc3339(status.started_at),
+            "heartbeatAt": rfc3339(status.heartbeat_at),
             "settingsDigest": status.settings_digest,
         },
         "docker": {"up": not status.docker_problem, "message": status.docker_problem},
@@ -67,7 +68,7 @@ def _render_authority(authority: SeenAuthority | None) -> Json | None:
     not_after = authority.not_after
     return {
         "fingerprint": authority.fingerprint,
-        "notAfter": render_instant(not_after) if not_after else None,
+        "notAfter": rfc3339(not_after) if not_after else None,
         "problem": authority.problem,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -15,11 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cachepilot.adapters.atomic import explained, make_folder, write_durably
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.records import Records
+from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.spec.document import TenantName
-
-_Stamp = tuple[int, int, int, int]
 
 
 class _Page(BaseModel):
@@ -66,7 +64,7 @@ class Ledger:
         self._records = records
         self._owner = (0, 0) if owners else None
         self._lock = threading.Lock()
-        self._cached: tuple[_Stamp | None, _Page] | None = None
+        self._cached: tuple[Stamp | None, _Page] | None = None
         self._summary: tuple[_Page, LedgerView] | None = None
         self._unsaved = False
         self._note = ""
@@ -160,13 +158,9 @@ class Ledger:
         self._cached = (self._stamp(), page)
         self._unsaved = False
 
-    def _stamp(self) -> _Stamp | None:
+    def _stamp(self) -> Stamp | None:
         with explained("read", self._path):
-            try:
-                seen = os.stat(self._path)  # noqa: PTH116 - asked on every visit
-            except FileNotFoundError:
-                return None
-            return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+            return stamp_at(self._path)
 
     def _unreadable(self, why: str) -> StalledError:
         return StalledError(

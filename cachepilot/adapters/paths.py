@@ -102,10 +102,6 @@ class RootPaths:
         """Return the folder in which one server instance makes its socket."""
         return self.tenants.joinpath(name, "run", str(instance))
 
-    def socket(self, name: TenantName, instance: int) -> Path:
-        """Return the management socket of one server instance; often too long to connect to."""
-        return self.run(name, instance) / SOCKET
-
     def data(self, name: TenantName, instance: int) -> Path:
         """Return the data folder of one server instance."""
         return self.tenants.joinpath(name, "data", str(instance))

@@ -138,15 +138,21 @@ class PublishedStatus:
         return PublishedTenant(name=name, content=content, confirmed_at=modified)
 
     def host(self) -> PublishedHost | None:
-        """Return what the daemon says about itself, or None if it never spoke or is unreadable."""
+        """Return what the daemon says about itself, or None if it never spoke or makes no sense.
+
+        Raises:
+            StatusUnreadableError: What it says is closed to us.
+        """
         try:
             found = _read(self._paths.host_status)
-        except StatusUnreadableError:
+        except StatusUnreadableError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise
             return None
         if found is None:
             return None
         content, _ = found
-        heartbeat = _instant(_object(content.get("daemon")).get("heartbeatAt"))
+        heartbeat = instant(_object(content.get("daemon")).get("heartbeatAt"))
         return PublishedHost(content=content, heartbeat=heartbeat)
 
     def newest(self) -> datetime | None:
@@ -207,7 +213,8 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _instant(value: object) -> datetime | None:
+def instant(value: object) -> datetime | None:
+    """Return the moment that RFC 3339 text stands for, or None."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:

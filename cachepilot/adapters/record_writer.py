@@ -148,6 +148,10 @@ class RecordWriter:
         """Record in which mode the data on disk is kept."""
         self._records.amend(tenant_name, lambda memory: replace(memory, persistence=mode))
 
+    def remember_wait(self, tenant_name: TenantName, *, wait: tuple[int, datetime] | None) -> None:
+        """Record which generation's wish to end serving waits, and until when."""
+        self._records.amend(tenant_name, lambda memory: replace(memory, wait=wait))
+
     def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
         """Record which directives the server was seen to have; empty for a doubt."""
         self._records.amend(tenant_name, lambda memory: replace(memory, applied=fingerprint))

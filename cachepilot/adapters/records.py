@@ -13,6 +13,7 @@ from cachepilot.adapters.atomic import make_folder, sweep, write_durably
 from cachepilot.adapters.paths import RECORD, RootPaths
 from cachepilot.adapters.record_format import Record, parse_record, render_record
 from cachepilot.adapters.secret import Secret
+from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.spec.document import NAME_PATTERN, TenantName
@@ -20,7 +21,6 @@ from cachepilot.spec.document import NAME_PATTERN, TenantName
 UNKNOWN = "unknown"
 _is_name = re.compile(NAME_PATTERN).match
 _BLANK = Record(memory=Memory())
-_Stamp = tuple[int, int, int, int]
 
 
 class Records:
@@ -33,7 +33,7 @@ class Records:
     def __init__(self, paths: RootPaths, *, owners: bool) -> None:
         self._paths = paths
         self._owner = (0, 0) if owners else None
-        self._cache: dict[TenantName, tuple[_Stamp, Record]] = {}
+        self._cache: dict[TenantName, tuple[Stamp | None, Record]] = {}
         self._locks: dict[TenantName, threading.RLock] = {}
         self._guard = threading.Lock()
 
@@ -160,13 +160,13 @@ class Records:
             if after == before:
                 return
             path = self._paths.record(tenant_name)
-            make_folder(self._paths.tenants, mode=0o711, owner=self._owner)
-            make_folder(path.parent, mode=0o711, owner=self._owner)
             if tenant_name not in self._cache:
+                make_folder(self._paths.tenants, mode=0o711, owner=self._owner)
+                make_folder(path.parent, mode=0o711, owner=self._owner)
                 sweep(path.parent)
             content = render_record(tenant_name, after)
             write_durably(path, content, mode=0o600, owner=self._owner)
-            self._cache[tenant_name] = (_stamp(path), after)
+            self._cache[tenant_name] = (stamp_at(path), after)
 
     def _passwords(self, tenant_name: TenantName, user: str) -> tuple[tuple[int, Secret], ...]:
         record = self._read(tenant_name)
@@ -176,9 +176,9 @@ class Records:
     def _read(self, tenant_name: TenantName) -> Record:
         path = self._paths.record(tenant_name)
         try:
-            stamp = _stamp(path)
+            stamp = stamp_at(path)
             cached = self._cache.get(tenant_name)
-            if cached and cached[0] == stamp:
+            if cached and stamp and cached[0] == stamp:
                 return cached[1]
             record = parse_record(tenant_name, path.read_bytes())
         except FileNotFoundError:
@@ -206,11 +206,6 @@ class Records:
     def _lock(self, tenant_name: TenantName) -> threading.RLock:
         with self._guard:
             return self._locks.setdefault(tenant_name, threading.RLock())
-
-
-def _stamp(path: Path) -> _Stamp:
-    seen = os.stat(path)  # noqa: PTH116 - asked a thousand times a resync
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def _unreadable(path: Path, why: str) -> StalledError:

@@ -15,12 +15,12 @@ import redis.backoff
 import redis.exceptions
 import redis.retry
 
+from cachepilot.adapters.paths import SOCKET
 from cachepilot.adapters.redis_socket import GuardedConnection
 from cachepilot.adapters.secret import Secret
 from cachepilot.plan.users import DAEMON
 from cachepilot.spec.document import TenantName
 
-_SOCKET = "redis.sock"
 _TIMEOUT = 5.0
 _FAREWELL_TIMEOUT = 0.2
 
@@ -99,11 +99,11 @@ class ManagementConnections:
         )
         try:
             # The folder belongs to the tenant: a link planted there must lead us nowhere.
-            if not stat.S_ISSOCK(os.stat(_SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise FileNotFoundError(f"{_SOCKET} of {tenant_name} is not a socket")
+            if not stat.S_ISSOCK(os.stat(SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise FileNotFoundError(f"{SOCKET} of {tenant_name} is not a socket")
             # The owner of the folder is the user that the server runs as.
             uid = os.fstat(folder).st_uid
-            path = f"/proc/self/fd/{folder}/{_SOCKET}"
+            path = f"/proc/self/fd/{folder}/{SOCKET}"
             client = self._connect(path, user, password, uid)
         finally:
             os.close(folder)

@@ -22,7 +22,7 @@ from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.shape import LONGEST_STOP
-from cachepilot.plan.users import OWN_USERS
+from cachepilot.plan.users import USUAL_USERS
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
@@ -32,6 +32,7 @@ _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
 _HASH = re.compile(r"#[0-9a-fA-F]{64}")
+_UNKILLABLE_PAUSE = timedelta(seconds=15)
 _SATURATED = "max number of clients"
 # Far more than an honest server has; a dishonest one must not fill our logs.
 _MOST_USERS = 32
@@ -103,11 +104,11 @@ class RedisManagement:
                 ("INFO", *_SECTIONS),
                 ("CONFIG GET", *directives),
                 ("ACL USERS",),
-                *(("ACL GETUSER", name) for name in OWN_USERS),
+                *(("ACL GETUSER", name) for name in USUAL_USERS),
             )
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
-            users: Reply = dict(zip(OWN_USERS, ours, strict=True))
+            users: Reply = dict(zip(USUAL_USERS, ours, strict=True))
             strangers = [str(name) for name in found[:_MOST_USERS] if name not in users]
             asked_again = (("ACL GETUSER", name) for name in strangers)
             users |= zip(strangers, _ask_together(client, *asked_again), strict=True)
@@ -116,7 +117,9 @@ class RedisManagement:
             return replace(seen, **ask_about_clients(client, clients))
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
-            return Unreachable(_why(error), saturated=_SATURATED in str(error))
+            return Unreachable(
+                _why(error), saturated=_SATURATED in str(error), busy=_is_busy(error)
+            )
         except (AttributeError, KeyError, TypeError, ValueError):
             # Whoever took a server over may answer anything.
             self._connections.drop(tenant_name, instance)
@@ -235,6 +238,22 @@ class RedisManagement:
                 reason="RewriteFailed",
             )
 
+    def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
+        """End the script or function that runs; fine when there is none."""
+        with self._order(tenant_name, instance, "end a script", reason="OrderRefused") as client:
+            for order in ("SCRIPT KILL", "FUNCTION KILL"):
+                try:
+                    _execute(client, order)
+                except redis.exceptions.ResponseError as error:
+                    if str(error).startswith("UNKILLABLE"):
+                        raise WaitingError(
+                            f"cannot end a script of {tenant_name}: it has written already",
+                            retry_after=_UNKILLABLE_PAUSE,
+                        ) from error
+                    # A script is not ended by the order for functions, nor the other way round.
+                    if not (_is_busy(error) or str(error).startswith("NOTBUSY")):
+                        raise
+
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:
         """Ask the allocator to return freed pages."""
         with self._order(tenant_name, instance, "purge memory", reason="OrderRefused") as client:
@@ -333,6 +352,10 @@ def _ask_together(client: redis.Redis, *questions: tuple[str, ...]) -> list[Any]
     connection = cast("redis.Connection", client.connection)
     connection.send_packed_command(connection.pack_commands(questions))  # type: ignore[no-untyped-call] # as in _execute
     return [client.parse_response(connection, question[0]) for question in questions]  # type: ignore[no-untyped-call] # as above
+
+
+def _is_busy(error: Exception) -> bool:
+    return str(error).startswith("BUSY ")
 
 
 def _number(answer: object) -> int:

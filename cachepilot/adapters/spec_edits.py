@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachepilot.adapters.spec_apply import Change, ChangeSet, FileChange, Preference, Result
+from cachepilot.adapters.spec_changes import Change, ChangeSet, Preference, Result
 from cachepilot.adapters.spec_chunks import replaced, split
 from cachepilot.adapters.spec_fields import Wish, set_fields
-from cachepilot.adapters.spec_folder import Located, SpecFolder
-from cachepilot.adapters.spec_refusals import EditConflictError, InvalidSpecError
+from cachepilot.adapters.spec_folder import SpecFolder
+from cachepilot.adapters.spec_location import Located
+from cachepilot.adapters.spec_refusals import InvalidSpecError
 from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.spec.parse import Parsed, parse
 from cachepilot.spec.rules import Rules
@@ -48,12 +49,7 @@ def plan_edits(
         _refuse_renaming(edit.name, parsed)
         after[place.path] = changed
         changes.append(_change(edit.name, place, changed, parsed))
-    files = tuple(
-        FileChange(path=path, before=before[path], after=data)
-        for path, data in after.items()
-        if before[path] != data
-    )
-    return ChangeSet(changes=tuple(changes), files=files)
+    return ChangeSet.of(changes, before, after)
 
 
 def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) -> ChangeSet:
@@ -66,15 +62,15 @@ def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) 
         shown_as: The file that problems name, with lines as they are in *text*.
 
     Raises:
-        InvalidSpecError: *text* is no valid document.
-        EditConflictError: It is the document of somebody else, or more than one document.
+        InvalidSpecError: *text* is no valid document, the document of somebody else, or more than
+            one document.
     """
     documents = read_documents(text, shown_as)
     if documents.problems:
         raise InvalidSpecError(f"cannot change tenant {located.name}", documents.problems)
     if len(documents.trees) != 1:
-        raise EditConflictError(
-            "cannot write more or fewer than one document", hint="use apply for several"
+        raise InvalidSpecError(
+            "cannot write more or fewer than one document", (), hint="use apply for several"
         )
     parsed = parse(documents.trees[0], rules)
     if not isinstance(parsed, Parsed):
@@ -82,13 +78,13 @@ def plan_rewrite(located: Located, text: bytes, rules: Rules, *, shown_as: str) 
     _refuse_renaming(located.name, parsed)
     data = text if located.is_only else replaced(located.data, located.chunk, text)
     if len(split(data)) != len(split(located.data)):
-        raise EditConflictError(
+        raise InvalidSpecError(
             "cannot write markers into a file of several documents",
+            (),
             hint="remove the lines with --- or ...",
         )
     change = _change(located.name, located, data, parsed)
-    file = FileChange(path=located.path, before=located.data, after=data)
-    return ChangeSet(changes=(change,), files=() if change.result is Result.UNCHANGED else (file,))
+    return ChangeSet.of([change], {located.path: located.data}, {located.path: data})
 
 
 def require_readable(located: Located) -> None:
@@ -102,7 +98,7 @@ def require_readable(located: Located) -> None:
         faults = located.tree.faults if located.tree else ()
         told = problems or tuple(located.tree.problem(fault) for fault in faults if located.tree)
         raise InvalidSpecError(
-            f"cannot change tenant {located.name}: its file is broken",
+            f"cannot use the document of tenant {located.name}: its file is broken",
             told,
             hint=f"mend it with `cachepilotctl edit tenant {located.name}`",
         )
@@ -125,8 +121,9 @@ def checked(data: bytes, located: Located, rules: Rules) -> Parsed:
 
 def _refuse_renaming(name: str, parsed: Parsed) -> None:
     if parsed.spec.name != name:
-        raise EditConflictError(
+        raise InvalidSpecError(
             f"cannot rename tenant {name} to {parsed.spec.name}",
+            (),
             hint="a tenant's name never changes; apply a document for a new tenant",
         )
 

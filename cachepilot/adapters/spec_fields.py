@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from cachepilot.adapters.spec_chunks import BOM
 from cachepilot.adapters.spec_layout import quote_of
-from cachepilot.adapters.spec_refusals import UnsafeEditError
+from cachepilot.adapters.spec_refusals import UnreadablePathError, UnsafeEditError
 from cachepilot.adapters.spec_splice import set_field, value_of
 from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.spec.parse import Parsed, parse
@@ -27,7 +27,7 @@ def path_of(text: str) -> Path:
     Keys of labels and annotations may hold dots without being put in brackets.
 
     Raises:
-        UnsafeEditError: It names none.
+        UnreadablePathError: It names none.
     """
     text = text.removeprefix("tenant.").removeprefix(".")
     for prefix in _FREE_KEYS:
@@ -40,7 +40,7 @@ def path_of(text: str) -> Path:
         path = (*path, int(match[2]) if match[2] else match[1] or match[3])
         position = match.end()
     if not path or position != len(text):
-        raise UnsafeEditError(
+        raise UnreadablePathError(
             f'cannot read the path "{text}"', hint="write a path such as spec.memory.max"
         )
     return path

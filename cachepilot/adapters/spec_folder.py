@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from cachepilot.adapters.atomic import write_durably
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
-from cachepilot.adapters.spec_chunks import Chunk, split
+from cachepilot.adapters.spec_location import (
+    Index,
+    Located,
+    broken_documents_in,
+    documents_in,
+    real_path,
+)
 from cachepilot.adapters.spec_refusals import (
     EditConflictError,
     NoSuchDocumentError,
     SpecEditError,
 )
 from cachepilot.adapters.tenant_folder import is_tenant_file
-from cachepilot.adapters.yaml_reader import MAX_BYTES, read_documents
-from cachepilot.spec.parse import find_name
-from cachepilot.spec.tree import Tree
+from cachepilot.adapters.yaml_reader import MAX_BYTES
 
 NEW_FILE_MODE = 0o640
 # Beyond so many names, reading every file once is cheaper than looking for each.
 _FEW = 8
 _LOCK_TRIES, _LOCK_PAUSE = 100, 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """A tenant's document in the folder.
-
-    Attributes:
-        path: The file, links followed.
-        data: The whole file as it was read.
-        index: Which of its documents.
-        chunk: Where that document's bytes are.
-        tree: What it says; None where it cannot be read as YAML.
-        is_only: Whether the file holds nothing else.
-    """
-
-    name: str
-    path: Path
-    data: bytes
-    index: int
-    chunk: Chunk
-    tree: Tree | None
-    is_only: bool
-
-    @property
-    def text(self) -> bytes:
-        """The bytes of the document alone."""
-        return self.data if self.is_only else self.chunk.of(self.data)
 
 
 class SpecFolder:
@@ -64,7 +38,7 @@ class SpecFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._searches = 0
-        self._index: _Index | None = None
+        self._index: Index | None = None
 
     def files(self) -> tuple[Path, ...]:
         """Return the files that may hold tenants, sorted by name.
@@ -89,7 +63,7 @@ class SpecFolder:
             EditConflictError: Several files hold it and none of them is preferred.
         """
         found = list(self._search(name))
-        preferred = [each for each in found if prefer and each.path == _real(Path(prefer))]
+        preferred = [each for each in found if prefer and each.path == real_path(Path(prefer))]
         if len(found) > 1 and not preferred:
             files = " and ".join(str(each.path) for each in found)
             raise EditConflictError(
@@ -117,7 +91,7 @@ class SpecFolder:
     def documents(self) -> Iterator[Located]:
         """Yield every document that has a name."""
         for path, data in self._contents():
-            yield from _documents(path, data)
+            yield from documents_in(path, data)
 
     def read(self, path: Path) -> bytes | None:
         """Return the content of a file; None if it is not there or cannot hold a tenant anyway.
@@ -141,7 +115,7 @@ class SpecFolder:
             EditConflictError: Somebody else changed the file.
             UnavailableError: It could not be written; the old file is untouched.
         """
-        target = _real(path)
+        target = real_path(path)
         if self.read(target) != before:
             raise EditConflictError(
                 f"cannot write {target}: it changed in the meantime", hint="look again"
@@ -171,94 +145,20 @@ class SpecFolder:
         """Yield the documents of *name*; files that cannot hold it are not parsed."""
         self._searches += 1
         if self._searches > _FEW:
-            self._index = self._index or _Index.of(self._contents())
+            self._index = self._index or Index.of(self._contents())
             yield from self._index.find(name)
             return
         wanted = name.encode()
         for path, data in self._contents():
             # A backslash may spell the name in escapes.
             if wanted in data or b"\\" in data:
-                found = [each for each in _documents(path, data) if each.name == name]
-                yield from found or _broken_documents(name, path, data)
+                found = [each for each in documents_in(path, data) if each.name == name]
+                yield from found or broken_documents_in(name, path, data)
 
     def _contents(self) -> Iterator[tuple[Path, bytes]]:
         for path in self.files():
             if data := self.read(path):
                 yield path, data
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """Every document of a folder by name, for whoever looks for many of them."""
-
-    found: dict[str, list[Located]]
-    broken: tuple[tuple[Path, bytes], ...]
-
-    @classmethod
-    def of(cls, contents: Iterable[tuple[Path, bytes]]) -> _Index:
-        found: dict[str, list[Located]] = {}
-        broken: list[tuple[Path, bytes]] = []
-        for path, data in contents:
-            for each in _documents(path, data):
-                found.setdefault(each.name, []).append(each)
-            if read_documents(data, str(path)).problems:
-                broken.append((path, data))
-        return cls(found, tuple(broken))
-
-    def find(self, name: str) -> Iterator[Located]:
-        found = self.found.get(name, [])
-        yield from found
-        for path, data in self.broken:
-            if all(each.path != _real(path) for each in found):
-                yield from _broken_documents(name, path, data)
-
-
-def _documents(path: Path, data: bytes) -> Iterator[Located]:
-    """Yield every document of a file that has a name."""
-    trees, chunks = read_documents(data, str(path)).trees, split(data)
-    for index, (tree, chunk) in enumerate(zip(trees, chunks, strict=False)):
-        if name := find_name(tree):
-            yield Located(
-                name=name,
-                path=_real(path),
-                data=data,
-                index=index,
-                chunk=chunk,
-                tree=tree,
-                is_only=len(chunks) == 1,
-            )
-
-
-def _broken_documents(name: str, path: Path, data: bytes) -> Iterator[Located]:
-    """Yield the documents that look like *name*'s but cannot be read, so that they can be mended.
-
-    Without this, applying the mended text of a broken document would make a second one.
-    """
-    if not read_documents(data, str(path)).problems:
-        return
-    named = re.compile(rb"\bname[\"']?:[ \t]*[\"']?" + re.escape(name.encode()) + rb"(?![\w.-])")
-    chunks = split(data)
-    for index, chunk in enumerate(chunks):
-        if named.search(chunk.of(data)):
-            yield Located(
-                name=name,
-                path=_real(path),
-                data=data,
-                index=index,
-                chunk=chunk,
-                tree=None,
-                is_only=len(chunks) == 1,
-            )
-
-
-def content_hash(data: bytes) -> str:
-    """Return the fingerprint by which an edit recognises the file it was made for."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def _real(path: Path) -> Path:
-    """Follow links: a linked file is replaced where it lies, and the link stays."""
-    return Path(os.path.realpath(path))
 
 
 def _mode_and_owner(path: Path) -> tuple[int, tuple[int, int] | None]:

@@ -46,6 +46,10 @@ class NoSuchDocumentError(SpecEditError):
         self.known = tuple(known)
 
 
+class UnreadablePathError(SpecEditError):
+    """What should name a field does not."""
+
+
 class EditConflictError(SpecEditError):
     """The files are not, or no longer, what the change was made for."""
 

@@ -13,6 +13,7 @@ from cachepilot.adapters.atomic import Owner, explained, make_folder, write_vola
 from cachepilot.adapters.host_format import parse_shared, render_host
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
+from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.adapters.status_format import Json, keep_own_facts, parse_tenant, render_tenant
 from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
 from cachepilot.spec.document import TenantName
@@ -22,14 +23,13 @@ from cachepilot.status.host import HostStatus
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
 _NEVER = datetime.fromtimestamp(0, UTC)
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """What a file says, as long as its stamp is this one."""
 
-    stamp: _Stamp
+    stamp: Stamp
     status: TenantStatus
 
 
@@ -51,7 +51,7 @@ class StatusFiles:
         self._lock = threading.Lock()
         self._shared: SeenHost | None = None
         self._shared_at = _NEVER
-        self._shared_stamp: _Stamp | None = None
+        self._shared_stamp: Stamp | None = None
 
     def names(self) -> frozenset[TenantName]:
         """Return everybody about whom something is published; nobody if that cannot be told."""
@@ -64,7 +64,7 @@ class StatusFiles:
         """Return what was last published, or None; a file that is not ours counts as none."""
         path = self._paths.tenant_status(tenant_name)
         with explained("read", path):
-            stamp = _stamp(path)
+            stamp = stamp_at(path)
             if stamp is None:
                 return None
             kept = self._kept.get(tenant_name)
@@ -90,7 +90,7 @@ class StatusFiles:
         else:
             self._write(path, render_tenant(status))
         with explained("read", path):
-            stamp = _stamp(path)
+            stamp = stamp_at(path)
         if stamp:
             self._kept[status.tenant_name] = _Kept(stamp, status)
         if status.snapshot:
@@ -135,7 +135,7 @@ class StatusFiles:
     def _read_shared(self) -> SeenHost | None:
         path = self._paths.host_status
         with self._lock, explained("read", path):
-            stamp = _stamp(path)
+            stamp = stamp_at(path)
             if stamp and stamp != self._shared_stamp and self._shared_at == _NEVER:
                 self._shared_stamp = stamp
                 try:
@@ -157,11 +157,3 @@ def _essence(status: TenantStatus) -> TenantStatus:
         host = keep_own_facts(snapshot.host)
         snapshot = replace(snapshot, at=_NEVER, host=host, server=server)
     return replace(status, observed_at=_NEVER, snapshot=snapshot)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        seen = os.stat(path)  # noqa: PTH116 - asked on every visit
-    except FileNotFoundError:
-        return None
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns

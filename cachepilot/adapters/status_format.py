@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cachepilot.clock import rfc3339
 from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
 from cachepilot.spec.document import (
     API_VERSION,
@@ -53,7 +54,7 @@ def render_tenant(status: TenantStatus) -> Json:
             "observedGeneration": status.observed_generation,
             "observedDigest": status.observed_digest,
             "settingsDigest": status.settings_digest,
-            "observedAt": render_instant(status.observed_at),
+            "observedAt": rfc3339(status.observed_at),
             "conditions": [render_condition(condition) for condition in status.conditions],
             "endpoints": [
                 {"listener": each.listener, "host": each.host, "port": each.port}
@@ -144,13 +145,8 @@ def render_condition(condition: Condition) -> Json:
         "status": condition.status.value,
         "reason": condition.reason,
         "message": condition.message,
-        "lastTransitionTime": render_instant(condition.last_transition_time),
+        "lastTransitionTime": rfc3339(condition.last_transition_time),
     }
-
-
-def render_instant(moment: datetime) -> str:
-    """Return *moment* as RFC 3339 text."""
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _render_snapshot(snapshot: Snapshot) -> Json:

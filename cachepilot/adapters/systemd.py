@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 
@@ -11,22 +10,13 @@ class Notifier:
     """Sends state to the service manager; silent when nobody asked for it.
 
     Args:
-        environment: Where NOTIFY_SOCKET and WATCHDOG_USEC are found.
+        environment: Where NOTIFY_SOCKET is found.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         # An "@" stands for the NUL byte of an abstract socket.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._watchdog_usec = int(environment.get("WATCHDOG_USEC") or 0)
-        for_pid = environment.get("WATCHDOG_PID")
-        if for_pid and int(for_pid) != os.getpid():
-            self._watchdog_usec = 0
-
-    @property
-    def watchdog_seconds(self) -> float:
-        """How often the manager wants a sign of life; 0 when it does not."""
-        return self._watchdog_usec / 1_000_000
 
     def ready(self, status: str) -> None:
         """Say that start-up, or a reload, is over."""
@@ -45,7 +35,7 @@ class Notifier:
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Feed the watchdog."""
+        """Feed the watchdog; a manager without one takes no notice."""
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:

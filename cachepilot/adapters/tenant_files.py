@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
+from cachepilot.adapters.stamp import Stamp, stamp_of
 from cachepilot.adapters.tenant_absence import Absences
 from cachepilot.adapters.tenant_claims import Claim, gather, settle
 from cachepilot.adapters.tenant_file import (
@@ -18,7 +19,7 @@ from cachepilot.adapters.tenant_file import (
     read_tenant_file,
     unreadable_file,
 )
-from cachepilot.adapters.tenant_folder import Stamp, is_same_folder, list_files, opened, stamp_of
+from cachepilot.adapters.tenant_folder import is_same_folder, list_files, opened
 from cachepilot.adapters.tenant_readings import View, in_order, reading_of
 from cachepilot.adapters.yaml_reader import MAX_BYTES
 from cachepilot.spec.document import TenantName
@@ -95,11 +96,6 @@ class TenantFiles:
     def problems(self) -> tuple[Problem, ...]:
         """Return everything that is wrong with the folder and its files, file by file."""
         return self._view.problems
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole folder could be listed and every file in it read."""
-        return self._view.complete
 
     @property
     def retry_after(self) -> timedelta | None:
@@ -216,7 +212,6 @@ class TenantFiles:
         view = View(
             readings=readings,
             problems=in_order((*problems, *duplicates)),
-            complete=complete,
             can_miss=can_miss,
             first_look=self._absences.first_look,
             last_look=now,

@@ -9,34 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import translate
 from pathlib import Path
-from typing import NamedTuple
+
+from cachepilot.adapters.stamp import Stamp, stamp_of
 
 _SUFFIXES = (".yaml", ".yml")
 # What editors, package managers and deployment tools leave behind for a moment.
 _DROPPINGS = (".*", "*~", "*.swp", "*.bak", "*.dpkg-*", "*.rpm*", "*.ansible_tmp*", "4913")
 _IS_DROPPING = re.compile("|".join(map(translate, _DROPPINGS)), re.DOTALL).match
-
-
-class Stamp(NamedTuple):
-    """What changes whenever a file does; the change time cannot be set back by anybody."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-    @property
-    def newest(self) -> float:
-        """Seconds since the epoch when the file last changed in any way."""
-        return max(self.modified, self.changed) / 1e9
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return the stamp in *status*."""
-    return Stamp(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
 
 
 @contextmanager

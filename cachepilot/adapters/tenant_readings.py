@@ -18,7 +18,6 @@ class View:
     """Everything that readers see, replaced as a whole.
 
     Attributes:
-        complete: Whether the whole folder was listed and every file in it read.
         can_miss: Whether somebody who is not named can be called absent.
         first_look: Since when whoever was never seen has been missed.
         last_look: When the folder was listed for this view.
@@ -27,7 +26,6 @@ class View:
 
     readings: dict[TenantName, Reading] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    complete: bool = False
     can_miss: bool = False
     first_look: datetime | None = None
     last_look: datetime | None = None

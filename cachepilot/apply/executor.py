@@ -65,6 +65,13 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
 def _remember(action: a.MemoryAction, writers: Writers, *, now: datetime) -> None:
     name, memory = action.tenant_name, writers.memory
     match action:
+        case (
+            a.GenerateCredential()
+            | a.AdoptPassword()
+            | a.PromoteCredential()
+            | a.ForgetCredentials()
+        ):
+            _change_credentials(action, writers, now=now)
         case a.RememberDocument(generation=n, digest=digest, source=source, document=document):
             memory.remember_document(
                 name, generation=n, digest=digest, source=source, document=document
@@ -73,14 +80,6 @@ def _remember(action: a.MemoryAction, writers: Writers, *, now: datetime) -> Non
             memory.retire(name)
         case a.Reserve(reservation=reservation):
             memory.reserve(name, reservation)
-        case a.GenerateCredential(user=user, pending=pending, wish=wish):
-            memory.generate_credential(name, user=user, pending=pending, wish=wish, now=now)
-        case a.AdoptPassword(user=user, path=path, pending=pending):
-            memory.adopt_password(name, user=user, path=path, pending=pending, now=now)
-        case a.PromoteCredential(user=user, revision=revision):
-            memory.promote_credential(name, user=user, revision=revision, now=now)
-        case a.ForgetCredentials(user=user, revisions=revisions):
-            memory.forget_credentials(name, user=user, revisions=revisions)
         case a.BeginRestart(wish=wish, at=at):
             memory.begin_restart(name, wish=wish, at=at)
         case a.FinishRestart(wish=wish):
@@ -89,6 +88,25 @@ def _remember(action: a.MemoryAction, writers: Writers, *, now: datetime) -> Non
             memory.expect_dump(name, expected=expected)
         case a.RememberPersistence(mode=mode):
             memory.remember_persistence(name, mode=mode)
+        case a.RememberWait(wait=wait):
+            memory.remember_wait(name, wait=wait)
+        case a.RememberApplied(fingerprint=fingerprint):
+            memory.remember_applied(name, fingerprint=fingerprint)
+        case _:
+            assert_never(action)
+
+
+def _change_credentials(action: a.CredentialAction, writers: Writers, *, now: datetime) -> None:
+    name, memory = action.tenant_name, writers.memory
+    match action:
+        case a.GenerateCredential(user=user, pending=pending, wish=wish):
+            memory.generate_credential(name, user=user, pending=pending, wish=wish, now=now)
+        case a.AdoptPassword(user=user, path=path, pending=pending):
+            memory.adopt_password(name, user=user, path=path, pending=pending, now=now)
+        case a.PromoteCredential(user=user, revision=revision):
+            memory.promote_credential(name, user=user, revision=revision, now=now)
+        case a.ForgetCredentials(user=user, revisions=revisions):
+            memory.forget_credentials(name, user=user, revisions=revisions)
         case _:
             assert_never(action)
 
@@ -104,8 +122,8 @@ def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
             )
         case a.PruneCertificates(keep=keep):
             certificates.prune(name, keep=keep)
-        case a.PrepareFolders(instance=instance, uid=uid, with_data=with_data):
-            files.prepare(name, instance=instance, uid=uid, with_data=with_data)
+        case a.PrepareFolders(instance=instance, uid=uid):
+            files.prepare(name, instance=instance, uid=uid)
         case a.WriteConfiguration(instance=instance, uid=uid, text=text):
             files.write_configuration(name, instance=instance, uid=uid, text=text)
         case a.WriteUsers(instance=instance, uid=uid, users=users):
@@ -131,6 +149,8 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
             containers.start(name, role=role, instance=instance)
         case a.StopContainer(container_id=container_id, timeout=timeout):
             containers.stop(name, container_id=container_id, timeout=timeout)
+        case a.StopUnsaved(container_id=container_id, timeout=timeout):
+            containers.stop_unsaved(name, container_id=container_id, timeout=timeout)
         case a.RestartContainer(container_id=container_id, timeout=timeout, instance=instance):
             containers.restart(name, container_id=container_id, timeout=timeout, instance=instance)
         case a.RemoveContainer(container_id=container_id, digest=digest):
@@ -158,6 +178,8 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.save_in_background(name, instance=instance)
         case a.AwaitRewrite():
             server.wait_for_rewrite(name, instance=instance)
+        case a.EndScript():
+            server.end_script(name, instance=instance)
         case a.PurgeMemory():
             server.purge_memory(name, instance=instance)
         case a.SetDirectives(directives=directives):

@@ -76,6 +76,12 @@ class MemoryWriter(Protocol):
     def remember_persistence(self, tenant_name: TenantName, *, mode: PersistenceMode) -> None:
         """Record in which mode the data on disk is kept."""
 
+    def remember_wait(self, tenant_name: TenantName, *, wait: tuple[int, datetime] | None) -> None:
+        """Record which generation's wish to end serving waits, and until when."""
+
+    def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
+        """Record which directives the server was seen to have; empty for a doubt."""
+
 
 class CertificateWriter(Protocol):
     """Makes the authority and signs leaves."""
@@ -106,10 +112,8 @@ class CertificateWriter(Protocol):
 class FileWriter(Protocol):
     """Changes a tenant's own folders."""
 
-    def prepare(
-        self, tenant_name: TenantName, *, instance: int, uid: int, with_data: bool
-    ) -> None:
-        """Make conf, run and (if *with_data*) data with its marker, then record that data is.
+    def prepare(self, tenant_name: TenantName, *, instance: int, uid: int) -> None:
+        """Make conf, run, and data with its marker; then record that data is there.
 
         Raises:
             StalledError: Data was recorded but its folder is gone (reason ``DataMissing``).
@@ -161,6 +165,11 @@ class ContainerWriter(Protocol):
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
         """Stop a container, giving the server *timeout* to save."""
+
+    def stop_unsaved(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta
+    ) -> None:
+        """Stop a container whose server could not save; it is killed if it does not end."""
 
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int
@@ -221,6 +230,13 @@ class ServerWriter(Protocol):
 
         Raises:
             StalledError: The rewrite failed (reason ``RewriteFailed``).
+        """
+
+    def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
+        """End the script or function that runs; fine when there is none.
+
+        Raises:
+            WaitingError: It has written already, so only time or a kill can end it.
         """
 
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:

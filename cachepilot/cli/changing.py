@@ -7,9 +7,10 @@ run and not before.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
-from cachepilot.adapters.spec_apply import ChangeSet, Result, check_hash, write_changes
+from cachepilot.adapters.spec_changes import ChangeSet, Result, check_hash, write_changes
 from cachepilot.adapters.spec_edits import Edit, plan_edits
 from cachepilot.adapters.spec_fields import path_of
 from cachepilot.adapters.spec_folder import SpecFolder
@@ -102,6 +103,7 @@ def report(
             suffix = " (dry run)" if dry_run else ""
             print_text(f"tenant/{change.name} {change.result.value}{suffix}")
     if not dry_run and any(each.result is not Result.UNCHANGED for each in change_set.changes):
-        host = PublishedStatus(invocation.paths).host()
-        if host is None or not host.is_alive(invocation.surroundings.now()):
-            invocation.say("daemon not running; the change takes effect when it runs")
+        with suppress(StatusUnreadableError):  # who may not know is told nothing
+            host = PublishedStatus(invocation.paths).host()
+            if host is None or not host.is_alive(invocation.surroundings.now()):
+                invocation.say("daemon not running; the change takes effect when it runs")

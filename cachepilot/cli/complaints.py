@@ -9,11 +9,14 @@ from cachepilot.adapters.spec_refusals import (
     InvalidSpecError,
     NoSuchDocumentError,
     SpecEditError,
+    UnreadablePathError,
 )
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.errors import CachePilotError, SettingsError
 from cachepilot.spec.spelling import did_you_mean
+
+_EXITS = {EditConflictError: Exit.CONFLICT, UnreadablePathError: Exit.USAGE}
 
 
 def in_words(error: Exception) -> CommandError:
@@ -32,12 +35,14 @@ def in_words(error: Exception) -> CommandError:
             )
         case NoSuchDocumentError():
             return CommandError(
-                str(error), exit_code=Exit.NOT_FOUND, hint=did_you_mean(error.name, error.known)
+                str(error),
+                exit_code=Exit.NOT_FOUND,
+                hint=did_you_mean(error.name, error.known)
+                or "write one with `cachepilotctl apply -f FILE`",
             )
-        case EditConflictError():
-            return CommandError(str(error), exit_code=Exit.CONFLICT, hint=error.hint)
         case SpecEditError():
-            return CommandError(str(error), hint=error.hint)
+            code = _EXITS.get(type(error), Exit.FAILED)
+            return CommandError(str(error), exit_code=code, hint=error.hint)
         case SettingsError():
             return CommandError(
                 "cannot use the settings of this host",
@@ -45,10 +50,13 @@ def in_words(error: Exception) -> CommandError:
                 hint="see `cachepilotctl config check`",
             )
         case CachePilotError():
-            return CommandError(str(error))
+            is_closed = isinstance(error.__cause__, PermissionError)
+            return CommandError(str(error), hint="are you root?" if is_closed else "")
         case OSError():
             words = (error.strerror or type(error).__name__).lower()
-            return CommandError(f"cannot use {error.filename or 'a file'}", causes=[words])
+            return CommandError(
+                f"cannot use {error.filename or 'what was opened'}", causes=[words]
+            )
         case _:
             return CommandError(
                 f"cannot go on: {type(error).__name__}: {error}",
@@ -58,7 +66,7 @@ def in_words(error: Exception) -> CommandError:
 
 def _of_click(error: click.ClickException) -> CommandError:
     """Return click's own complaint in our shape, with the way to the help text."""
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     if not isinstance(error, click.UsageError):
         return CommandError(message)

@@ -14,7 +14,7 @@ from cachepilot.cli.output import API_VERSION, listing, print_object, print_text
 from cachepilot.cli.verb import Verb
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def config() -> None:
     """Check the daemon's settings."""
 

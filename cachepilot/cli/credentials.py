@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument("NAME")
 @click.option("--reveal", is_flag=True, help="Yes, show the password on this screen.")
 @output_option("text", "json")
 @pass_invocation

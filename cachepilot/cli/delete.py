@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for the name.")
 @dry_run_option
 @wait_options

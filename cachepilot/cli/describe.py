@@ -25,7 +25,7 @@ _EVENTS = 10
 
 
 @click.command(cls=Verb)
-@names_argument(required=True, noun=True)
+@names_argument("tenant NAME...", noun=True)
 @click.option(
     "-o",
     "--output",
@@ -35,9 +35,9 @@ _EVENTS = 10
 )
 @pass_invocation
 def describe(invocation: Invocation, words: Sequence[str], *, output: str) -> None:
-    """Show everything known about one tenant, and what to do next.
+    """Show everything known about a tenant, and what to do next.
 
-    Say `describe tenant NAME` or `describe tenant/NAME`.
+    Say `describe tenant NAME` or `describe tenant/NAME`; without a name, all of them are shown.
     """
     found = published_tenants(invocation, tenant_names(words, needs_noun=True))
     if output != "text":
@@ -60,7 +60,10 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
         ("File", str(tenant.metadata.get("source") or "-")),
         ("Labels", _pairs(tenant.labels)),
         ("Annotations", _pairs(_mapping(tenant.metadata.get("annotations")))),
-        ("Generation", f"{status.get('generation')} (seen: {status.get('observedGeneration')})"),
+        (
+            "Generation",
+            f"{status.get('generation', '-')} (seen: {status.get('observedGeneration', '-')})",
+        ),
         ("Confirmed", f"{ago} ago"),
     ]
     for number, line in enumerate(table([(f"{key}:", value) for key, value in pairs])):

@@ -23,7 +23,8 @@ def diff(invocation: Invocation, *, files: Sequence[str], recursive: bool, outpu
     Exits 0 if nothing differs, 1 if something does, and 2 on any error.
     """
     from cachepilot.adapters.published import PublishedStatus
-    from cachepilot.adapters.spec_apply import Result, plan_changes, read_incoming
+    from cachepilot.adapters.spec_apply import plan_changes, read_incoming
+    from cachepilot.adapters.spec_changes import Result
     from cachepilot.adapters.spec_folder import SpecFolder
     from cachepilot.cli.changing import incumbents, rules_of
     from cachepilot.cli.differences import difference_items, print_differences

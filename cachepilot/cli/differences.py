@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from cachepilot.adapters.spec_apply import Change, ChangeSet, Result
+from cachepilot.adapters.spec_changes import Change, ChangeSet, Result
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.output import print_text
 from cachepilot.cli.planning import Preview, preview, print_preview

@@ -16,13 +16,13 @@ from cachepilot.cli.verb import Verb
 
 if TYPE_CHECKING:
     from cachepilot.adapters.scratch_file import ScratchFile
-    from cachepilot.adapters.spec_apply import ChangeSet
-    from cachepilot.adapters.spec_folder import Located
+    from cachepilot.adapters.spec_changes import ChangeSet
+    from cachepilot.adapters.spec_location import Located
     from cachepilot.spec.rules import Rules
 
 
 @click.command(cls=Verb)
-@names_argument(required=True, noun=True)
+@names_argument("tenant NAME", noun=True)
 @click.option("-y", "--yes", is_flag=True, help="Write without asking once the text is valid.")
 @if_hash_option
 @wait_options
@@ -63,7 +63,7 @@ def edit(
                 return
             # The plan holds the file as it was before the editor opened; writing compares.
             change_tenants(invocation, lambda *_: change_set, if_hash=if_hash)
-        except (CachePilotError, CommandError, click.ClickException):
+        except (CachePilotError, CommandError, click.Abort, KeyboardInterrupt):
             if scratch.read() not in {b"", located.text}:
                 scratch.keep()
                 invocation.say(f"your text is kept in {scratch.path}")
@@ -83,7 +83,14 @@ def _edited(
     from cachepilot.cli.differences import print_differences
 
     while True:
-        click.edit(filename=str(scratch.path))
+        try:
+            click.edit(filename=str(scratch.path))
+        except click.ClickException as error:
+            raise CommandError(
+                f"cannot edit tenant {located.name}",
+                causes=[error.format_message()],
+                hint="let VISUAL or EDITOR name an editor that works",
+            ) from error
         text = scratch.read()
         if text == located.text:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cachepilot.adapters.spec_apply import ChangeSet
+from cachepilot.adapters.spec_changes import ChangeSet
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.waiting import READY, Goal, Kind, State, await_all
 from cachepilot.spec.document import State as SpecState

@@ -92,7 +92,9 @@ def event_rows(seen: Iterable[Event], invocation: Invocation) -> list[tuple[str,
 def _filter(tenant: str | None, types: str) -> Callable[[Event], bool]:
     wanted = {kind.strip().capitalize() for kind in types.split(",") if kind.strip()}
     if unknown := wanted - {"Normal", "Warning"}:
-        raise click.BadParameter(f"there is no type {unknown.pop()}; say Normal or Warning")
+        raise click.BadParameter(
+            f'there is no type "{min(unknown)}"; say Normal or Warning', param_hint="'--types'"
+        )
 
     def is_wanted(event: Event) -> bool:
         return (tenant is None or event.get("tenant") == tenant) and (

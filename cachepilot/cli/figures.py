@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from cachepilot.adapters.published import instant
 
 _SIZES = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 # Beyond so many of the larger unit, the smaller one says nothing any more.
@@ -32,15 +34,6 @@ def age_text(age: timedelta) -> str:
         return f"{hours}h" if hours >= _COARSE or rest < _MINUTE else f"{hours}h{rest // _MINUTE}m"
     days, rest = divmod(seconds, _DAY)
     return f"{days}d" if days >= _COARSE or rest < _HOUR else f"{days}d{rest // _HOUR}h"
-
-
-def instant(value: object) -> datetime | None:
-    """Return the moment that RFC 3339 text stands for, or None."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def since_text(value: object, now: datetime) -> str:

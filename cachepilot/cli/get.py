@@ -11,7 +11,7 @@ from cachepilot.adapters.published import PublishedStatus, PublishedTenant, Stat
 from cachepilot.cli.columns import table
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
-from cachepilot.cli.invocation import Invocation, pass_invocation
+from cachepilot.cli.invocation import Invocation, is_terminal, pass_invocation
 from cachepilot.cli.look import as_item, no_status, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.output import listing, print_line, print_object, print_text
@@ -23,7 +23,7 @@ POLL_SECONDS = 0.5
 
 
 @click.command(cls=Verb)
-@names_argument(required=False, noun=True)
+@names_argument("tenants [NAME]...", required=False, noun=True)
 @click.option(
     "-o",
     "--output",
@@ -104,7 +104,7 @@ def _print_table(
     titles = WIDE_HEADERS if wide else HEADERS
     rows = [row(tenant, now, wide=wide) for tenant in found]
     # Whoever reads through a pipe gets everything; a person gets one line per tenant.
-    width = _terminal_width() if sys.stdout.isatty() else None
+    width = _terminal_width() if is_terminal(sys.stdout) else None
     lines = table(rows, headers=titles, width=width) if rows else []
     if rows and headers:
         print_text(lines[0], bold=True)

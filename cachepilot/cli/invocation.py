@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -115,10 +115,17 @@ def current(context: click.Context) -> Invocation:
     return Invocation(
         paths=RootPaths(Path(root).absolute()),
         surroundings=given if isinstance(given, Surroundings) else real_surroundings(),
-        may_ask=not meta.get(_KEY + "no_input") and sys.stdin.isatty() and sys.stderr.isatty(),
+        may_ask=not meta.get(_KEY + "no_input")
+        and is_terminal(sys.stdin)
+        and is_terminal(sys.stderr),
         quiet=bool(meta.get(_KEY + "quiet")),
         debug=bool(meta.get(_KEY + "debug")),
     )
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether somebody sits behind *stream*, which is None where it was closed for us."""
+    return stream is not None and stream.isatty()
 
 
 def wants_colour(choice: str | None) -> bool | None:

@@ -15,18 +15,20 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.figures import age_text
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.names import no_such_tenant
+from cachepilot.clock import rfc3339
+from cachepilot.errors import CachePilotError
 
 
 def warn_if_stale(invocation: Invocation, published: PublishedStatus) -> None:
     """Say on stderr that the daemon is not running, and of when its last words are."""
     now = invocation.surroundings.now()
-    host = published.host()
-    if host is not None and host.is_alive(now):
-        return
     try:
+        host = published.host()
+        if host is not None and host.is_alive(now):
+            return
         last = host.heartbeat if host else published.newest()
     except StatusUnreadableError:
-        return
+        return  # whatever else is read tells why
     told = f"status as of {age_text(now - last)} ago" if last else "it has not said anything yet"
     invocation.say(f"daemon not running, {told}")
 
@@ -42,13 +44,24 @@ def published_tenants(
     published = PublishedStatus(invocation.paths)
     warn_if_stale(invocation, published)
     try:
-        found = [_tenant(published, name, invocation) for name in names or published.names()]
-        for name, tenant in zip(names, found, strict=False):
-            if tenant is None:
+        found = {name: _read(published, name) for name in names or published.names()}
+        for name in names:
+            if found[name] is None:
                 raise no_such_tenant(name, published.names())
     except StatusUnreadableError as error:
         raise no_status(error) from error
-    return tuple(tenant for tenant in found if tenant)
+    # A single unreadable file must not hide all the others.
+    problems = {name: each for name, each in found.items() if isinstance(each, Exception)}
+    if problems and len(problems) == len(found):
+        raise no_status(next(iter(problems.values())))
+    for name, problem in problems.items():
+        invocation.say(f"warning: cannot read the status of {name}: {problem}")
+    now = invocation.surroundings.now()
+    return tuple(
+        _unknown(name, now) if isinstance(each, Exception) else each
+        for name, each in found.items()
+        if each
+    )
 
 
 def published_tenant(invocation: Invocation, name: str) -> PublishedTenant:
@@ -60,7 +73,7 @@ def published_tenant(invocation: Invocation, name: str) -> PublishedTenant:
     return published_tenants(invocation, [name])[0]
 
 
-def no_status(error: StatusUnreadableError) -> CommandError:
+def no_status(error: CachePilotError) -> CommandError:
     """Return the error for status that cannot be read at all."""
     return CommandError(
         "cannot read the published status",
@@ -72,25 +85,20 @@ def no_status(error: StatusUnreadableError) -> CommandError:
 
 def as_item(tenant: PublishedTenant) -> dict[str, object]:
     """Return *tenant* for machine output."""
-    status = {**tenant.status, "confirmedAt": rfc3339(tenant.confirmed_at)}
+    status = {
+        **tenant.status,
+        "confirmedAt": rfc3339(tenant.confirmed_at, precision="milliseconds"),
+    }
     return {**tenant.content, "status": status}
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return *moment* as machine output writes it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _tenant(
-    published: PublishedStatus, name: str, invocation: Invocation
-) -> PublishedTenant | None:
-    """Return one tenant; a single unreadable file must not hide all the others."""
+def _read(published: PublishedStatus, name: str) -> PublishedTenant | StatusUnreadableError | None:
     try:
         return published.tenant(name)
     except StatusUnreadableError as error:
-        invocation.say(f"warning: cannot read the status of {name}: {error}")
-        return PublishedTenant(
-            name=name,
-            content={"metadata": {"name": name}, "status": {"word": "Unknown"}},
-            confirmed_at=invocation.surroundings.now(),
-        )
+        return error
+
+
+def _unknown(name: str, now: datetime) -> PublishedTenant:
+    content = {"metadata": {"name": name}, "status": {"word": "Unknown"}}
+    return PublishedTenant(name=name, content=content, confirmed_at=now)

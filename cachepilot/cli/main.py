@@ -126,6 +126,7 @@ class Root(click.Group):
 @click.command(
     cls=Root,
     params=global_options(),
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed (diff: differs), 2 usage (diff: any error), 3 invalid "
     "spec, 4 not found, 5 no readable status, 6 degraded, 7 timed out, 8 conflict, "
@@ -139,4 +140,7 @@ def main(context: click.Context) -> None:
     Nothing here talks to Docker or to a server: files go in, the daemon acts on them, and its
     published status comes out. Everything works while the daemon is down.
     """
-    current(context)
+    if context.invoked_subcommand is None:
+        for line in context.get_help().splitlines():
+            print_text(line, err=True)
+        context.exit(Exit.USAGE)

@@ -14,12 +14,6 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import current
 from cachepilot.spec.spelling import did_you_mean
 
-_METAVARS = {
-    (True, False): "tenants [NAME]...",
-    (True, True): "tenant NAME",
-    (False, True): "NAME...",
-    (False, False): "[NAME]...",
-}
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 NOUNS = ("tenant", "tenants")
@@ -88,13 +82,15 @@ def complete_noun_and_names(
     return offered or complete_names(context, param, incomplete)
 
 
-def names_argument(*, required: bool, noun: bool = False) -> Callable[[_Function], _Function]:
+def names_argument(
+    shown_as: str = "NAME...", *, required: bool = True, noun: bool = False
+) -> Callable[[_Function], _Function]:
     """Declare the argument that takes names of tenants."""
     return click.argument(
         "words",
         nargs=-1,
         required=required,
-        metavar=_METAVARS[noun, required],
+        metavar=shown_as,
         shell_complete=complete_noun_and_names if noun else complete_names,
     )
 

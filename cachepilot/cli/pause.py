@@ -24,7 +24,7 @@ def _all_option(function: _Function) -> _Function:
 
 
 @click.command(cls=Verb)
-@names_argument(required=False)
+@names_argument("[NAME]...", required=False)
 @_all_option
 @dry_run_option
 @output_option("text", "json")
@@ -35,7 +35,7 @@ def pause(invocation: Invocation, words: Sequence[str], **options: object) -> No
 
 
 @click.command(cls=Verb)
-@names_argument(required=False)
+@names_argument("[NAME]...", required=False)
 @_all_option
 @dry_run_option
 @output_option("text", "json")
@@ -54,7 +54,9 @@ def _set_paused(
     everybody, dry_run = bool(options["everybody"]), bool(options["dry_run"])
     if everybody == bool(words):
         raise CommandError(
-            "expected names of tenants, or --all", exit_code=Exit.USAGE, hint="not both of them"
+            "expected either names of tenants or --all",
+            exit_code=Exit.USAGE,
+            hint="such as cachepilotctl pause acme",
         )
     names = SpecFolder(invocation.paths.tenants_d).names() if everybody else tenant_names(words)
     change_set = set_fields_of(invocation, names, [("spec.paused", paused)], dry_run=dry_run)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import click
 
 from cachepilot.cli.invocation import Invocation, pass_invocation
-from cachepilot.cli.look import rfc3339
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.options import dry_run_option, output_option, wait_options
 from cachepilot.cli.verb import Verb
+from cachepilot.clock import rfc3339
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @dry_run_option
 @wait_options
 @output_option("text", "json")
@@ -36,7 +36,7 @@ def restart(
     from cachepilot.cli.effect import await_effect
 
     names = tenant_names(words)
-    now = rfc3339(invocation.surroundings.now())
+    now = rfc3339(invocation.surroundings.now(), precision="milliseconds")
     change_set = set_fields_of(
         invocation, names, [("spec.restartedAt", f'"{now}"')], dry_run=dry_run
     )

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import click
 
 from cachepilot.cli.invocation import Invocation, pass_invocation
-from cachepilot.cli.look import rfc3339
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.options import dry_run_option, output_option, wait_options
 from cachepilot.cli.verb import Verb
+from cachepilot.clock import rfc3339
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @click.option(
     "--grace",
     metavar="DURATION",

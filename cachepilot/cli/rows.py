@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cachepilot.adapters.published import PublishedTenant
+from cachepilot.adapters.published import PublishedTenant, instant
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
-from cachepilot.cli.figures import instant, since_text, size_text
+from cachepilot.cli.figures import since_text, size_text
 from cachepilot.cli.words import HEALTHY, severity
 from cachepilot.spec.spelling import did_you_mean
 

@@ -15,8 +15,7 @@ from cachepilot.cli.verb import Verb
     default="tenant",
     metavar="[tenant|settings]",
 )
-@click.option("-o", "--output", type=click.Choice(["json"]), default="json", help="How to print.")
-def schema(*, kind: str, output: str) -> None:  # noqa: ARG001 - accepted like everywhere else
+def schema(*, kind: str) -> None:
     """Print the JSON Schema (draft-07) of a tenant's document, or of the settings file."""
     from cachepilot.cli.fields import schema_of
 

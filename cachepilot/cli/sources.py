@@ -69,6 +69,9 @@ def _in_folder(folder: Path, *, recursive: bool) -> Iterator[Path]:
 
 def _content(path: Path) -> bytes:
     try:
+        if path.is_fifo():  # as in `-f <(generate)`; only in the folder itself is a pipe a trap
+            with path.open("rb") as pipe:
+                return pipe.read(_MOST)
         return read_regular_file(path, most=_MOST)[0]
     except FileNotFoundError as error:
         raise CommandError(

@@ -13,7 +13,7 @@ from cachepilot.cli.verb import Verb
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @dry_run_option
 @wait_options
 @output_option("text", "json")
@@ -24,7 +24,7 @@ def start(invocation: Invocation, words: Sequence[str], **options: object) -> No
 
 
 @click.command(cls=Verb)
-@names_argument(required=True)
+@names_argument()
 @dry_run_option
 @wait_options
 @output_option("text", "json")

@@ -29,7 +29,7 @@ VERBS: dict[str, Listed] = {
     **_table(
         "Look",
         ("get", "get:get", "List tenants with their status."),
-        ("describe", "describe:describe", "Show everything known about one tenant."),
+        ("describe", "describe:describe", "Show everything known about a tenant."),
         ("events", "events:events", "Show what happened."),
         ("wait", "wait:wait", "Wait until tenants reach a condition."),
         ("plan", "plan:plan", "Show what the daemon would do next, and what clients notice."),

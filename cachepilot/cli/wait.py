@@ -25,7 +25,7 @@ _STATUSES = {"true": "True", "false": "False", "unknown": "Unknown"}
 
 
 @click.command(cls=Verb)
-@names_argument(required=False)
+@names_argument("[NAME]...", required=False)
 @click.option(
     "--for",
     "wanted",
@@ -78,7 +78,9 @@ def _names(
 ) -> tuple[str, ...]:
     if bool(words) == bool(everybody or selector):
         raise CommandError(
-            "expected names of tenants, or --all, or -l", exit_code=Exit.USAGE, hint="one of them"
+            "expected either names of tenants, or --all or -l",
+            exit_code=Exit.USAGE,
+            hint="such as cachepilotctl wait --for=condition=Ready acme",
         )
     if words:
         return tenant_names(words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.published import PublishedStatus, PublishedTenant, StatusUnreadableError
 from cachepilot.adapters.spec_folder import SpecFolder
 from cachepilot.adapters.spec_refusals import EditConflictError
+from cachepilot.adapters.stamp import Stamp, stamp_at
+from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.settings import Settings, check_settings
 from cachepilot.spec.parse import Parsed, parse
 from cachepilot.spec.rules import Rules
 
-_Stamp = tuple[str, int, int, int]
+_Stamp = tuple[str, Stamp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class WantedDocuments:
         parsed = parse(located.tree, rules) if located.tree else ()
         if isinstance(parsed, Parsed):
             return Wanted(parsed.digest, settings_digest)
-        problem = str(parsed[0]) if parsed else f"{located.path} cannot be read"
-        return Wanted("", settings_digest, problem)
+        problems = parsed or read_documents(located.data, str(located.path)).problems
+        return Wanted("", settings_digest, str(problems[0]))
 
     def _incumbent(self, name: str) -> str:
         try:
@@ -95,7 +96,7 @@ class WantedDocuments:
 
 def _stamp(path: Path) -> _Stamp | None:
     try:
-        seen = os.stat(path)  # noqa: PTH116 - a thousand files, five times a second
+        found = stamp_at(path)
     except OSError:
         return None
-    return str(path), seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns
+    return (str(path), found) if found else None

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TextIO
 
 from cachepilot import clock
@@ -48,7 +48,7 @@ class Logger:
     def _write(self, level: str, event: str, details: Mapping[str, object]) -> None:
         if level not in self._shown:
             return
-        now = self._utc_now().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        now = clock.rfc3339(self._utc_now())
         line = self._format({"ts": now, "level": level, "event": event, **details})
         with self._lock:
             self._stream.write(f"{line}\n")

@@ -134,12 +134,6 @@ class Loop:
         with self._changed:
             return self._queue.depth(self._monotonic())
 
-    def is_idle(self) -> bool:
-        """Return whether nobody is due and nobody is being visited."""
-        with self._changed:
-            busy = any(beat.visiting for beat in self.beats.values())
-            return not busy and not self._queue.depth(self._monotonic())
-
     def _next(self, beat: Beat) -> TenantName | None:
         with self._changed:
             while not self._stopping:

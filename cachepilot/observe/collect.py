@@ -56,14 +56,13 @@ def collect(
     memory = readers.memory.recall(tenant_name)
     authority = readers.certificates.authority()
     containers = readers.containers.find(tenant_name)
+    new_ports = _needs_ports(memory, questions) or _moves(memory, questions, containers)
     files = readers.files.look(tenant_name, memory, password_file=questions.password_file)
     snapshot = Snapshot(
         tenant_name=tenant_name,
         at=now,
         memory=memory,
-        host=readers.host.look(
-            authority, bind=questions.bind, new_ports=_needs_ports(memory, questions)
-        ),
+        host=readers.host.look(authority, bind=questions.bind, new_ports=new_ports),
         containers=containers,
         image_exists=None,
         files=files,
@@ -86,6 +85,19 @@ def _needs_ports(memory: Memory, questions: Questions) -> bool:
     )
 
 
+def _moves(
+    memory: Memory, questions: Questions, containers: tuple[SeenContainer, ...] | Unknown
+) -> bool:
+    """Return whether a container would be published where none of the tenant's is."""
+    held = memory.reservation
+    if held is None or isinstance(containers, Unknown) or not containers:
+        return False
+    ports = {"tls": held.tls_port, "plain": held.plain_port}
+    wanted = {(at, ports[name]) for name, _ in questions.listeners for at in questions.bind}
+    present = {(at.address, at.host_port) for each in containers for at in each.shape.published}
+    return bool(wanted - present)
+
+
 def _ask_server(
     snapshot: Snapshot,
     container: SeenContainer | None,
@@ -102,7 +114,7 @@ def _ask_server(
         return replace(snapshot, server=_ask(snapshot, questions, readers))
     if container is None or container.liveness is not Liveness.RUNNING:
         return snapshot
-    endpoints = readers.endpoints.probe(name, container.shape.published, now=snapshot.at)
+    endpoints = readers.endpoints.probe(name, container.shape.published)
     return replace(snapshot, server=_ask(snapshot, questions, readers), endpoints=endpoints)
 
 

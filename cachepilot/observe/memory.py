@@ -59,10 +59,14 @@ class Memory:
         data_ready: Whether the data folder was made; if it is missing later, data was lost.
         persistence: The mode that the data on disk is really kept in; it follows the spec only
             when a change of mode is complete.
+        applied: Fingerprint of the directives that the server was last seen to have, all of them;
+            empty in doubt, and where changes by hand are reverted anyway.
         load_once: Whether the dump in a memory-only tenant's folder was made to be loaded.
         retired: Whether serving ended because the tenant's file was gone for long enough; a
             daemon that starts later must not revive it.
         rotated_at: The newest served ``auth.rotatedAt``.
+        wait: The generation whose wish to end serving waits for data that cannot be saved, and
+            until when.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
     """
@@ -77,9 +81,11 @@ class Memory:
     credentials: tuple[SeenCredential, ...] = ()
     data_ready: bool = False
     persistence: PersistenceMode | None = None
+    applied: str = ""
     load_once: bool = False
     retired: bool = False
     rotated_at: str | None = None
+    wait: tuple[int, datetime] | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from cachepilot.observe.memory import Memory
@@ -123,7 +123,7 @@ class EndpointReader(Protocol):
     """Meets a tenant from outside, as its clients do."""
 
     def probe(
-        self, tenant_name: TenantName, published: tuple[Published, ...], *, now: datetime
+        self, tenant_name: TenantName, published: tuple[Published, ...]
     ) -> tuple[SeenEndpoint, ...]:
         """Dial each address, verify chain and name, log in with the documented password, PING."""
 

@@ -275,10 +275,12 @@ class Unreachable:
 
     Attributes:
         saturated: It answered that it has no room for another connection, so it is alive.
+        busy: It answered that a script or function runs and runs.
     """
 
     why: str
     saturated: bool = False
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +308,7 @@ class SeenHost:
         owned_uids: (uid, tenant) of the durable ledger.
         resting_ports: Ports that were released too recently to be given again.
         listening_ports: Ports on which something listens right now, ours included.
+        listeners: The same with the address of each, an IPv4 one always in its own spelling.
         bridges: (bridge index, tenants on it).
         foreign_addresses: Wanted bind addresses that are not addresses of this host.
     """
@@ -316,6 +319,7 @@ class SeenHost:
     resting_ports: frozenset[int] = frozenset()
     resting_uids: frozenset[int] = frozenset()
     listening_ports: frozenset[int] = frozenset()
+    listeners: frozenset[tuple[str, int]] = frozenset()
     bridges: tuple[tuple[int, int], ...] = ()
     foreign_addresses: tuple[str, ...] = ()
 

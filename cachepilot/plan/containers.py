@@ -37,10 +37,15 @@ from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause
 from cachepilot.plan.persistence import cannot_be_quiet, plan_clean_start, plan_quiet
 from cachepilot.plan.server_config import Directives, differences, needs_restart
-from cachepilot.plan.shape import stop_timeout, wanted_resources, wanted_workload
+from cachepilot.plan.shape import (
+    stop_timeout,
+    wanted_listeners,
+    wanted_resources,
+    wanted_workload,
+)
 from cachepilot.spec.document import State
 from cachepilot.spec.rules import Rules
-from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.tenant import TenantSpec, is_wildcard
 
 # A server that loads for longer, or crashes, must not keep a worker from the other tenants.
 PATIENCE = timedelta(seconds=5)
@@ -122,6 +127,27 @@ def must_not_stop(
         return None
     message = f"cannot stop the server of {spec.name}: {why}"
     return Blocked(reason="CannotStopSafely", message=message)
+
+
+def place_taken(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Blocked | None:
+    """Return whose place a replacement would need, so that what serves is not stopped for it."""
+    container = seen.container(Role.SERVER)
+    if container is None or container.liveness is not Liveness.RUNNING:
+        return None
+    mine = {(at.address, at.host_port) for at in container.shape.published}
+    others = seen.host.listeners - mine
+    for at in wanted_listeners(spec, reservation):
+        if (at.address, at.host_port) not in mine and any(
+            port == at.host_port
+            and (at.address == address or is_wildcard(at.address) or is_wildcard(address))
+            for address, port in others
+        ):
+            message = (
+                f"port {at.host_port} of {at.address} is in use by another program; stop it, "
+                "pin another port or correct spec.access.bind"
+            )
+            return Blocked(reason="PortInUse", message=message)
+    return None
 
 
 def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:

@@ -62,7 +62,6 @@ def plan_files(
             cause=cause,
             instance=memory.instance,
             uid=reservation.uid,
-            with_data=True,
         )
     text = render(directives)
     if not configuration_is(seen, text):

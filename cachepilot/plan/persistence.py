@@ -75,6 +75,9 @@ def plan_mode_change(
         yield remember
         yield append_only
     else:
+        if before is AOF and seen.files.has_dump:
+            # Of an earlier mode: a server that crashes behind the new file would load it.
+            yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
         yield write
         yield remember
         yield _set(
@@ -168,8 +171,10 @@ def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:
         if seen.server.directive("dir") == "":
             return "its data folder was deleted below it, so the server holds the last copy"
         return "it is loading its data" if seen.server.loading else ""
+    # A server in the middle of a script does not hear that it is to stop, and is killed.
+    busy = isinstance(seen.server, Unreachable) and seen.server.busy
     if mode_in_force(spec, seen) is AOF or (
-        not spec.serves and mode_in_force(spec, seen) is not NONE
+        not spec.serves and mode_in_force(spec, seen) is RDB and not busy
     ):
         # It keeps what it holds when it is told to stop.
         return ""

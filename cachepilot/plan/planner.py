@@ -11,12 +11,17 @@ from cachepilot.plan.actions import (
     Action,
     Blocked,
     Plan,
-    RememberPersistence,
     Reserve,
-    WriteConfiguration,
 )
+from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
-from cachepilot.plan.containers import must_not_stop, plan_rest, plan_server, plan_wish
+from cachepilot.plan.containers import (
+    must_not_stop,
+    place_taken,
+    plan_rest,
+    plan_server,
+    plan_wish,
+)
 from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.identity import (
     can_wait,
@@ -39,8 +44,13 @@ from cachepilot.plan.persistence import (
 )
 from cachepilot.plan.rotation import plan_credentials, plan_promotion
 from cachepilot.plan.server_config import Directives, wanted_directives
+from cachepilot.plan.unsafe_stop import (
+    plan_end_of_script,
+    plan_end_of_wait,
+    plan_unsafe_stop,
+)
 from cachepilot.plan.users import CUSTOMER
-from cachepilot.spec.rules import DriftMode, Rules
+from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 
 
@@ -60,8 +70,9 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
         return Plan(blocked=lost)
     if not spec.serves:
         if unsafe := must_not_stop(spec, seen, None):
-            return Plan(blocked=unsafe)
-        return Plan((*plan_rest(spec, seen), *plan_wish(spec, seen)))
+            return plan_unsafe_stop(spec, seen, unsafe, rules, now)
+        rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
+        return Plan((*rest, *plan_end_of_wait(spec, seen)))
     return _plan_serving(spec, seen, rules, now)
 
 
@@ -79,7 +90,14 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
     first = blocked[0] if blocked else None
     identity = tuple(_plan_identity(spec, seen, reservation))
     renewal = tuple(plan_certificate(spec, seen, reservation, now))
-    if can_wait(seen.certificate) and _plan_down(spec, seen, reservation, rules, identity):
+    unsafe = must_not_stop(spec, seen, reservation)
+    taken = place_taken(spec, seen, reservation)
+    stays = unsafe or taken
+    if (
+        not stays
+        and can_wait(seen.certificate)
+        and _plan_down(spec, seen, reservation, rules, identity)
+    ):
         renewal = ()  # a server that is down comes first, even if nothing can be signed today
     identity += renewal
     memory = project(seen.memory, reservation, identity)
@@ -87,20 +105,24 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
         return Plan(identity, first)  # nothing may start without them; *first* says why
 
     directives = _directives(spec, seen, memory)
-    files = tuple(plan_files(spec, seen, memory, reservation, directives))
-    if unsafe := must_not_stop(spec, seen, reservation):
-        first = first or unsafe
-    server = () if unsafe else tuple(plan_server(spec, seen, reservation, rules, directives))
+    files = (
+        *plan_doubt(spec, seen, directives, rules),
+        *plan_files(spec, seen, memory, reservation, directives),
+    )
+    first = first or stays
+    server: tuple[Action, ...] = ()
+    if not stays:
+        server = tuple(plan_server(spec, seen, reservation, rules, directives))
+    elif unsafe:
+        server = tuple(plan_end_of_script(spec, seen))
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()
         return Plan((*identity, *files), first)
     if not server and isinstance(seen.server, SeenServer) and not seen.server.loading:
-        settled = not (identity or files)
-        live = tuple(
-            _plan_live(spec, seen, memory, rules, directives, seen.server, settled=settled)
-        )
-        return Plan((*identity, *_in_order(files, live, rules)), first)
+        # Files first: a start in between must fit what is to be applied.
+        live = _plan_live(spec, seen, memory, rules, directives, seen.server)
+        return Plan((*identity, *files, *live), first)
     return Plan((*identity, *files, *server), first)
 
 
@@ -115,22 +137,6 @@ def _plan_down(
     memory = project(seen.memory, reservation, identity)
     directives = _directives(spec, seen, memory)
     return any(plan_server(spec, seen, reservation, rules, directives))
-
-
-def _in_order(
-    files: tuple[Action, ...], live: tuple[Action, ...], rules: Rules
-) -> tuple[Action, ...]:
-    """Return files first and live changes behind them, so that a start in between fits the file.
-
-    Where drift is only observed, redis.conf goes last: a visit that is cut short would otherwise
-    leave a new file beside an old server, which looks just as if somebody had changed the server.
-    """
-    changes_mode = any(isinstance(action, RememberPersistence) for action in live)
-    if rules.drift is not DriftMode.OBSERVE or changes_mode:
-        return (*files, *live)  # a change of mode writes the file itself, in its own order
-    late = tuple(action for action in files if isinstance(action, WriteConfiguration))
-    early = tuple(action for action in files if not isinstance(action, WriteConfiguration))
-    return (*early, *live, *late)
 
 
 def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:
@@ -157,24 +163,24 @@ def _plan_live(
     rules: Rules,
     directives: Directives,
     server: SeenServer,
-    *,
-    settled: bool,
 ) -> Iterator[Action]:
-    """Yield live changes; if *settled*, a difference can only come from somebody's hand.
+    """Yield live changes.
 
     What a later start would load by mistake goes first and what a build may refuse goes last, so
     that a refusal holds nothing else up.
     """
     uid = memory.reservation.uid if memory.reservation else 0
-    by_hand = settled and rules.drift is DriftMode.OBSERVE
+    spared = only_by_hand(spec, seen, directives, rules)
     yield from plan_leftovers(spec, seen, server)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
     yield from plan_promotion(spec, seen, memory)
     yield from plan_mode_change(spec, seen, server, uid=uid, certificate=memory.certificate)
-    if not by_hand:
+    if not spared:
         yield from plan_directives(spec, seen, server, directives)
     yield from plan_shrinking(spec, seen, server, rules)
     stale = bool(seen.stale_certificates) and memory.certificate == seen.memory.certificate
     yield from plan_pruning(spec, stale=stale, keep=memory.certificate)
-    yield from plan_live_only(spec, seen, server, directives)
+    if not spared:
+        yield from plan_live_only(spec, seen, server, directives)
+    yield from plan_proof(spec, seen, server, directives, rules)

@@ -16,6 +16,9 @@ CUSTOMER = "default"
 DAEMON = "cachepilot"
 OWN_USERS = (CUSTOMER, DAEMON)
 MARKER = "cachepilot-revision"
+_TWIN = "cachepilot-twin-"
+# Whom every server has that was told everything.
+USUAL_USERS = (*OWN_USERS, *(f"{_TWIN}{user}" for user in OWN_USERS), MARKER)
 
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
 _CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
@@ -24,6 +27,7 @@ _CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_r
 # replicas do, nor read along what customers do: it configures and saves.
 _DAEMON_COMMANDS = (
     *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
+    *("+script|kill", "+function|kill"),
     *("-psync", "-sync", "-replicaof", "-slaveof", "-failover", "-monitor", "-debug", "-module"),
 )
 
@@ -64,7 +68,7 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
 
 def twin_of(user: str) -> str:
     """Return the name of the disabled user that has the same commands as *user*."""
-    return f"cachepilot-twin-{user}"
+    return f"{_TWIN}{user}"
 
 
 def render_users(users: tuple[AclUser, ...]) -> str:

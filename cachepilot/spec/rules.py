@@ -288,6 +288,11 @@ class Rules(SpecModel):
     drift: DriftMode = Field(
         DriftMode.REVERT, description="Whether changes by hand are reverted or only reported."
     )
+    stopPatience: Duration = Field(
+        timedelta(minutes=10),
+        description="How long a stop or deletion waits for a server that cannot be asked to save; "
+        "then what is only in memory is lost.",
+    )
     removalGrace: Duration = Field(
         timedelta(minutes=10),
         description="How long after its file vanished a tenant goes on serving.",

@@ -145,5 +145,7 @@ def field_path(path: Path) -> str:
 
 def shorten(text: str, width: int = 60) -> str:
     """Return *text* on one line, printable, and at most *width* characters long."""
-    text = "".join(char if char.isprintable() else "�" for char in " ".join(text.split()))
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "�" for char in text)
     return text if len(text) <= width else f"{text[: width - 1]}…"

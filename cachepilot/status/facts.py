@@ -14,11 +14,12 @@ from cachepilot.observe.snapshot import (
     Unknown,
     Unreachable,
 )
+from cachepilot.plan.applied import only_by_hand
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
 from cachepilot.plan.passwords import replaced_passwords
-from cachepilot.plan.persistence import configuration_is, mode_in_force
-from cachepilot.plan.server_config import differences, render, wanted_directives
+from cachepilot.plan.persistence import mode_in_force
+from cachepilot.plan.server_config import differences, wanted_directives
 from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
 from cachepilot.plan.users import CUSTOMER, strangers, user_differences, wanted_users
 from cachepilot.spec.quantities import duration_to_text
@@ -113,16 +114,19 @@ OBSERVED = "DriftObserved"
 
 def config_applied(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
     """Say whether every directive was read back as the spec wants it."""
-    if not isinstance(seen.server, SeenServer) or seen.server.loading:
-        return Fact.unknown("NoAnswer", "the server could not be asked")
     wanted = wanted_directives(
         spec, certificate=seen.memory.certificate, persistence=mode_in_force(spec, seen)
     )
+    spared = only_by_hand(spec, seen, wanted, rules)
+    if not isinstance(seen.server, SeenServer) or seen.server.loading:
+        if rules.drift is DriftMode.OBSERVE and not spared:
+            pending = "what the spec wants was never read back; the server could not be asked"
+            return Fact.false("NeverReadBack", pending)
+        return Fact.unknown("NoAnswer", "the server could not be asked")
     found = differences(wanted, seen.server)
     if found:
         parts = (f"{name} is {_shown(live)}, wanted {_shown(want)}" for name, want, live in found)
-        by_hand = rules.drift is DriftMode.OBSERVE and configuration_is(seen, render(wanted))
-        return Fact.false(OBSERVED if by_hand else "Differs", "; ".join(parts))
+        return Fact.false(OBSERVED if spared else "Differs", "; ".join(parts))
     if mode_in_force(spec, seen) is not spec.persistence:
         message = f"persistence is still {mode_in_force(spec, seen)}, wanted {spec.persistence}"
         return Fact.false("PersistenceChanging", message)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
 from cachepilot.spec.document import TenantName
 from cachepilot.status.conditions import TenantStatus
-from cachepilot.status.host import HostStatus
 
 
 class StatusStore(Protocol):
@@ -24,13 +22,6 @@ class StatusStore(Protocol):
         """Forget what was published about a tenant that no longer exists."""
 
 
-class HostBoard(Protocol):
-    """Publishes what does not belong to one tenant."""
-
-    def publish_host(self, status: HostStatus) -> None:
-        """Replace what is published about host and daemon."""
-
-
 class EventLog(Protocol):
     """Tells what happened, in order, for ever."""
 
@@ -42,6 +33,5 @@ class EventLog(Protocol):
         warning: bool,
         reason: str,
         message: str,
-        details: Mapping[str, str] | None = None,
     ) -> None:
         """Append one event."""

@@ -44,7 +44,7 @@ def reader(paths, records):
 def prepared(writer, files, uid):
     """A tenant with a reservation and all folders."""
     writer.reserve(ACME, Reservation(tls_port=7300, plain_port=None, uid=uid, bridge=0))
-    files.prepare(ACME, instance=1, uid=uid, with_data=True)
+    files.prepare(ACME, instance=1, uid=uid)
     return files
 
 
@@ -102,7 +102,7 @@ def test_a_folder_with_another_mode_is_seen_and_mended(paths, prepared, look, ui
     (paths.tenant(ACME) / name).chmod(0o777)
     assert not look().folders_ready
 
-    prepared.prepare(ACME, instance=1, uid=uid, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=uid)
     assert look().folders_ready
 
 
@@ -113,7 +113,7 @@ def test_a_wrong_owner_is_seen_and_mended(paths, prepared, look, name):
     os.chown(paths.tenant(ACME) / name, 99, 99)
     assert not look().folders_ready
 
-    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=UID)
     assert look().folders_ready
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_is_gone_is_seen_and_made_again(paths, prepared, look, uid
     shutil.rmtree(paths.tenant(ACME) / name)
     assert not look().folders_ready
 
-    prepared.prepare(ACME, instance=1, uid=uid, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=uid)
     assert look().folders_ready
 
 
@@ -180,7 +180,7 @@ def test_data_that_was_lost_is_reported_and_never_replaced(
 
     assert not look().data_marker
     for attempt in (
-        lambda: prepared.prepare(ACME, instance=1, uid=uid, with_data=True),
+        lambda: prepared.prepare(ACME, instance=1, uid=uid),
         lambda: reader.check_data(ACME, 1),
     ):
         with pytest.raises(StalledError) as told:
@@ -198,7 +198,7 @@ def test_the_way_out_that_the_message_names_works(paths, prepared, reader, look,
         reader.check_data(ACME, 1)
     subprocess.run(["sh", "-c", str(told.value).partition("lost: ")[2]], check=True)
 
-    prepared.prepare(ACME, instance=1, uid=uid, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=uid)
 
     reader.check_data(ACME, 1)
     assert look().folders_ready
@@ -220,10 +220,10 @@ def test_a_death_between_folder_marker_and_record_is_finished_by_the_next_visit(
         with monkeypatch.context() as patch:
             patch.setattr(moment, die)
             with pytest.raises(KeyboardInterrupt):
-                files.prepare(ACME, instance=1, uid=uid, with_data=True)
+                files.prepare(ACME, instance=1, uid=uid)
         assert not records.recall(ACME).data_ready
 
-    files.prepare(ACME, instance=1, uid=uid, with_data=True)
+    files.prepare(ACME, instance=1, uid=uid)
     assert records.recall(ACME).data_ready
     reader.check_data(ACME, 1)
 
@@ -238,7 +238,7 @@ def test_restored_data_that_belongs_to_root_is_given_to_the_server(paths, prepar
     with pytest.raises(WaitingError, match="does not belong to user"):
         reader.check_data(ACME, 1)
 
-    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=UID)
 
     assert look().folders_ready
     reader.check_data(ACME, 1)
@@ -265,7 +265,7 @@ def test_a_server_that_plants_links_gains_no_file_outside(tmp_path, paths, prepa
     for entry in (data / "dump.rdb", run / "redis.sock"):
         os.chown(entry, 99, 99, follow_symlinks=False)
 
-    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=UID)
     prepared.discard_append_only(ACME, instance=1)
     prepared.discard_dump(ACME, instance=1)
 
@@ -331,7 +331,7 @@ def test_a_tree_deeper_than_any_server_makes_stops_only_its_own_tenant(paths, pr
     before = len(list(Path("/proc/self/fd").iterdir()))
 
     with pytest.raises(StalledError, match="more than 16 deep") as told:
-        prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+        prepared.prepare(ACME, instance=1, uid=UID)
 
     assert told.value.reason == "DataTooDeep"
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -342,7 +342,7 @@ def test_as_many_levels_as_are_allowed_are_given_to_the_server(paths, prepared, 
     deepest = paths.data(ACME, 1).joinpath(*("x" * DEEPEST))
     deepest.mkdir(parents=True)
 
-    prepared.prepare(ACME, instance=1, uid=UID, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=UID)
 
     assert facts(deepest)[1:] == (UID, UID)
 
@@ -355,7 +355,7 @@ def test_a_link_in_the_place_of_run_or_data_is_refused(tmp_path, paths, prepared
 
     assert not look().folders_ready
     with pytest.raises(UnavailableError, match="cannot make folder"):
-        prepared.prepare(ACME, instance=1, uid=uid, with_data=True)
+        prepared.prepare(ACME, instance=1, uid=uid)
 
     assert facts(victim)[0] == "0o755"
 
@@ -377,7 +377,7 @@ def test_a_configuration_that_became_a_link_is_missing_and_gets_replaced(
     path.symlink_to(tmp_path / "victim")
     assert look().configuration is None
 
-    prepared.prepare(ACME, instance=1, uid=uid, with_data=True)
+    prepared.prepare(ACME, instance=1, uid=uid)
     prepared.write_configuration(ACME, instance=1, uid=uid, text="port 0\n")
 
     assert path.read_text() == "port 0\n"

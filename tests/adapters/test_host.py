@@ -50,7 +50,9 @@ def test_a_listening_port_is_found_on_whatever_address(ledger, clock, family, ad
         pytest.skip("no such family here")
     with socket.create_server((address, 0), family=family) as listener:
         port = listener.getsockname()[1]
-        assert port in facts(ledger, clock).look(NOBODY, bind=(), new_ports=True).listening_ports
+        seen = facts(ledger, clock).look(NOBODY, bind=(), new_ports=True)
+        assert port in seen.listening_ports
+        assert (address, port) in seen.listeners
 
     assert port not in facts(ledger, clock).look(NOBODY, bind=(), new_ports=True).listening_ports
 

@@ -14,7 +14,7 @@ def test_everything_of_a_tenant_lies_where_the_contract_says():
     assert str(paths.record(ACME)) == "/var/lib/cachepilot/tenants/acme/record.json"
     assert str(paths.leaf(ACME, 3)) == "/var/lib/cachepilot/tenants/acme/tls/3"
     assert str(paths.conf(ACME, 1)) == "/var/lib/cachepilot/tenants/acme/conf/1"
-    assert str(paths.socket(ACME, 1)) == "/var/lib/cachepilot/tenants/acme/run/1/redis.sock"
+    assert str(paths.run(ACME, 1)) == "/var/lib/cachepilot/tenants/acme/run/1"
     assert str(paths.data(ACME, 1)) == "/var/lib/cachepilot/tenants/acme/data/1"
     assert str(paths.public_ca) == "/var/lib/cachepilot/public/ca.pem"
     assert str(paths.tenant_status(ACME)) == "/run/cachepilot/status/acme.json"

@@ -105,6 +105,15 @@ def test_a_host_that_makes_no_sense_is_not_alive(paths, content):
     assert host is None or not host.is_alive(NOON)
 
 
+def test_a_host_that_is_closed_to_us_is_not_taken_for_dead(paths, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(StatusUnreadableError, match="permission denied"):
+        PublishedStatus(paths).host()
+
+
 def test_no_folder_and_no_json_are_told_apart(paths):
     with pytest.raises(StatusUnreadableError, match="there is no folder"):
         PublishedStatus(paths).names()

@@ -154,7 +154,11 @@ def test_a_restart_is_remembered_from_its_beginning_to_its_end(records, writer):
 def test_dump_and_persistence_are_remembered(records, writer):
     writer.expect_dump(ACME, expected=True)
     writer.remember_persistence(ACME, mode=PersistenceMode.AOF)
+    writer.remember_applied(ACME, fingerprint="f1")
+    writer.remember_wait(ACME, wait=(2, datetime(2026, 1, 1, tzinfo=UTC)))
 
+    assert records.recall(ACME).applied == "f1"
+    assert records.recall(ACME).wait == (2, datetime(2026, 1, 1, tzinfo=UTC))
     assert records.recall(ACME).load_once
     assert records.recall(ACME).persistence is PersistenceMode.AOF
 

@@ -2,13 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachepilot.adapters.spec_apply import (
-    check_hash,
-    plan_changes,
-    read_incoming,
-    write_changes,
-)
-from cachepilot.adapters.spec_folder import SpecFolder, content_hash
+from cachepilot.adapters.spec_apply import plan_changes, read_incoming
+from cachepilot.adapters.spec_changes import check_hash, content_hash, write_changes
+from cachepilot.adapters.spec_folder import SpecFolder
 from cachepilot.adapters.spec_refusals import EditConflictError, InvalidSpecError
 from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.spec.parse import find_name

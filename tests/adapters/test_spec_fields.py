@@ -1,7 +1,7 @@
 import pytest
 
 from cachepilot.adapters.spec_fields import path_of, set_fields
-from cachepilot.adapters.spec_refusals import UnsafeEditError
+from cachepilot.adapters.spec_refusals import UnreadablePathError
 from cachepilot.spec.rules import Rules
 
 TEXT = """\
@@ -70,5 +70,5 @@ def test_a_path_is_read_as_people_write_it(text, path):
 
 @pytest.mark.parametrize("text", ["", "spec..memory", "spec.", "spec[x]", "[", "a]b"])
 def test_a_path_that_is_none_is_refused(text):
-    with pytest.raises(UnsafeEditError, match="cannot read the path"):
+    with pytest.raises(UnreadablePathError, match="cannot read the path"):
         path_of(text)

@@ -222,6 +222,8 @@ SPECS = st.builds(
     cpus=st.none() | st.floats(0.05, 1024),
     certificate_lifetime=SPANS,
     renew_before=SPANS,
+    rotate_every=st.none() | SPANS.filter(bool),
+    grace=SPANS,
 )
 
 
@@ -436,7 +438,7 @@ def test_no_password_and_no_hash_gets_into_what_is_published(paths, records, wri
     writer.reserve(ACME, Reservation(tls_port=7300, plain_port=None, uid=uid, bridge=0))
     for user in ("default", "cachepilot"):
         writer.generate_credential(ACME, user=user, pending=False, wish=None, now=NOON)
-    files.prepare(ACME, instance=1, uid=uid, with_data=True)
+    files.prepare(ACME, instance=1, uid=uid)
     users = tuple(
         AclUser(name=user, passwords=(1,), commands=("+@all",))
         for user in ("default", "cachepilot")

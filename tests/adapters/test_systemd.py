@@ -57,17 +57,3 @@ def test_no_descriptor_is_left_behind(manager):
         receive()
 
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - names only
-
-
-@pytest.mark.parametrize(
-    ("environment", "seconds"),
-    [
-        ({}, 0),
-        ({"WATCHDOG_USEC": ""}, 0),
-        ({"WATCHDOG_USEC": "30000000"}, 30),
-        ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": str(os.getpid())}, 0.5),
-        ({"WATCHDOG_USEC": "500000", "WATCHDOG_PID": "1"}, 0),
-    ],
-)
-def test_the_watchdog_is_fed_only_where_it_watches_us(environment, seconds):
-    assert Notifier(environment).watchdog_seconds == seconds

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from cachepilot.adapters import tenant_files, tenant_folder
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
+from cachepilot.adapters.stamp import Stamp
 from cachepilot.adapters.tenant_files import TenantFiles
-from cachepilot.adapters.tenant_folder import Stamp
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence
@@ -88,7 +88,6 @@ def test_documents_become_readings(folder):
     assert found.digest
     assert '"acme"' in found.json
     assert folder.source.names() == {"acme", "one", "two"}
-    assert folder.source.complete
 
 
 def test_new_rules_count_at_once_even_for_a_file_that_was_touched_just_now(folder):
@@ -496,14 +495,12 @@ def test_a_lost_folder_makes_nobody_absent(folder, harm):
     assert folder.presence("acme") is UNKNOWN
     assert folder.presence("ghost") is UNKNOWN
     if harm != "emptied":
-        assert not folder.source.complete
         assert folder.problems()[0].startswith("folder: cannot list the folder of tenants: ")
         folder.path.unlink(missing_ok=True)
         folder.path.mkdir()
     folder.write("acme.yaml", text("acme"))
     folder.refresh()
     assert folder.presence("acme") is PRESENT
-    assert folder.source.complete
     assert folder.problems() == []
 
 
@@ -549,7 +546,6 @@ def test_a_file_that_cannot_be_read_makes_nobody_absent(folder):
 
     folder.refresh()
 
-    assert not folder.source.complete
     assert folder.presence("acme") is UNKNOWN
     assert folder.presence("other") is PRESENT
 

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from cachepilot.adapters.tenant_folder import is_same_folder, list_files, opened, stamp_of
+from cachepilot.adapters.stamp import stamp_of
+from cachepilot.adapters.tenant_folder import is_same_folder, list_files, opened
 
 
 def names(folder) -> list[str]:

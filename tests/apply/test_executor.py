@@ -34,6 +34,7 @@ VALUES = {
     "directives": (("maxclients", "9"),),
     "document": "{}",
     "expected": True,
+    "fingerprint": "f1",
     "generation": 4,
     "image": "redis:8.0",
     "instance": 7,
@@ -56,10 +57,10 @@ VALUES = {
     "text": "maxmemory 1\n",
     "timeout": timedelta(seconds=8),
     "uid": 3,
+    "wait": (4, NOON),
     "user": "default",
     "users": USERS,
     "wish": "2026-01-01T00:00:00Z",
-    "with_data": True,
     "workload": WORKLOAD,
 }
 KINDS = [kind for chapter in get_args(a.Action) for kind in (get_args(chapter) or (chapter,))]

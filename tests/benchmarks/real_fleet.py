@@ -15,6 +15,7 @@ from tests.benchmarks.ground import Ground, grounds
 from tests.benchmarks.measure import Goal, Row, Sample
 from tests.benchmarks.simulated import quiet_log
 from tests.benchmarks.simulated_fleet import compare, idle_rows
+from tests.quiet import is_idle
 
 _PATIENCE = 60.0
 
@@ -53,7 +54,7 @@ def _compare(ground: Ground, whom: str) -> Iterator[Row]:
     thread.start()
     try:
         end = time.monotonic() + _PATIENCE
-        while not (service._compared and service._loop.is_idle()):
+        while not (service._compared and is_idle(service._loop)):
             if time.monotonic() > end:
                 raise RuntimeError("the service does not come to rest")
             time.sleep(0.05)

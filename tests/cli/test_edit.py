@@ -62,8 +62,8 @@ def test_only_the_tenant_s_own_document_is_shown_and_replaced(acme):
     ("script", "code"),
     [
         ('echo "  cpu: 2" >> "$1"', 3),
-        ('sed -i s/acme/beta/ "$1"', 8),
-        ('printf -- "---\\n" >> "$1"; cat "$1" "$1" > "$1.x"; mv "$1.x" "$1"', 8),
+        ('sed -i s/acme/beta/ "$1"', 3),
+        ('printf -- "---\\n" >> "$1"; cat "$1" "$1" > "$1.x"; mv "$1.x" "$1"', 3),
     ],
 )
 def test_a_text_that_cannot_be_written_is_kept(acme, script, code):
@@ -89,7 +89,10 @@ def test_an_emptied_text_deletes_nobody(acme):
 
 
 def test_an_editor_that_fails_changes_nothing(acme):
-    assert edit(acme, "exit 1", "--yes").code == 1
+    ended = edit(acme, "exit 1", "--yes")
+    assert ended.code == 1
+    assert ended.err.startswith("error: cannot edit tenant acme\n  cause: ")
+    assert "hint: let VISUAL or EDITOR name an editor that works" in ended.err
     assert acme.read("acme.yaml").decode() == TEXT
 
 
@@ -148,6 +151,14 @@ def test_on_a_terminal_the_change_is_shown_and_approved(acme):
 def test_on_a_terminal_no_means_no(acme):
     code, shown = on_a_terminal(acme, "\n", "edit", "tenant", "acme")
     assert code == 1, shown
+    assert acme.read("acme.yaml").decode() == TEXT
+
+
+def test_an_interrupted_answer_does_not_lose_the_text(acme):
+    code, shown = on_a_terminal(acme, "\x03", "edit", "tenant", "acme")
+    assert code == 130, shown
+    kept = shown.partition("your text is kept in ")[2].split("\r\n")[0]
+    assert Path(kept).read_text() == TEXT.replace("cpus: 1", "cpus: 2")
     assert acme.read("acme.yaml").decode() == TEXT
 
 

@@ -42,7 +42,6 @@ CALLS = {
     ("delete",): ["acme", "--yes"],
     ("validate",): ["{folder}"],
     ("explain",): ["tenant.spec"],
-    ("schema",): [],
     ("config", "check"): [],
     ("version",): [],
 }

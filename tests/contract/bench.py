@@ -26,7 +26,7 @@ from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.docker_client import DockerClients
 from cachepilot.adapters.docker_engine import DockerEngine
 from cachepilot.adapters.labels import NETWORK, ROOT, network_name
-from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.paths import SOCKET, RootPaths
 from cachepilot.errors import StalledError
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.ports import ClientQuestions
@@ -112,7 +112,7 @@ class Bench:
         memory.reserve(spec.name, reservation)
         for user in (CUSTOMER, DAEMON):
             memory.generate_credential(spec.name, user=user, pending=False, wish=None, now=NOON)
-        files.prepare(spec.name, instance=1, uid=reservation.uid, with_data=True)
+        files.prepare(spec.name, instance=1, uid=reservation.uid)
         if certified:
             self.certify(spec, revision=1)
         made = SimpleNamespace(
@@ -186,7 +186,7 @@ class Bench:
 
     def probe(self, made):
         published = made.workload.shape.published
-        return self.readers.endpoints.probe(made.name, published, now=self.now())
+        return self.readers.endpoints.probe(made.name, published)
 
 
 class FakeBench(Bench):
@@ -479,7 +479,7 @@ class RealBench(Bench):
         self.kept.drop(made.name, 1)
 
     def remove_socket(self, made):
-        self.paths.socket(made.name, 1).unlink()
+        (self.paths.run(made.name, 1) / SOCKET).unlink()
 
     @contextlib.contextmanager
     def unwritable_data(self, made):

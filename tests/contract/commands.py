@@ -57,10 +57,13 @@ CUSTOMER = words(
 SCRIPTS = words(
     """
     eval eval_ro evalsha evalsha_ro fcall fcall_ro function|delete function|dump function|flush
-    function|help function|kill function|list function|load function|restore function|stats
-    script|debug script|exists script|flush script|help script|kill script|load script|show
+    function|help function|list function|load function|restore function|stats
+    script|debug script|exists script|flush script|help script|load script|show
     """
 )
+
+# Both may end a script that runs and runs, the customer only where there may be any.
+ENDS = words("function|kill script|kill")
 
 # The daemon's: what changes or ends a server, or tells of other clients.
 DAEMON = words(

@@ -8,7 +8,8 @@ from tests.contract import commands
 from tests.contract.bench import ENGINES
 from tests.contract.commands import words
 
-KNOWN = (commands.BOTH, commands.CUSTOMER, commands.SCRIPTS, commands.DAEMON, commands.NOBODY)
+KNOWN = (commands.BOTH, commands.CUSTOMER, commands.SCRIPTS, commands.ENDS)
+KNOWN += (commands.DAEMON, commands.NOBODY)
 
 # Families that change, end, copy or spy on a server; asking for their help is harmless.
 DANGEROUS = words(
@@ -32,7 +33,7 @@ def test_no_command_is_classified_twice():
 
 
 def test_nothing_dangerous_is_classified_as_the_customers():
-    customers = commands.BOTH | commands.CUSTOMER | commands.SCRIPTS
+    customers = commands.BOTH | commands.CUSTOMER | commands.SCRIPTS | commands.ENDS
 
     found = {name for name in customers if name.split("|")[0] in DANGEROUS}
 
@@ -52,9 +53,9 @@ def test_each_user_may_run_exactly_what_it_needs(real_bench, image, scripting):
     assert arities.keys() == {name for name in listed if not has_subcommands(name, listed)}
     assert arities.keys() - frozenset().union(*KNOWN) == set(), "new: classify them"
     customers = commands.BOTH | commands.CUSTOMER
-    customers |= commands.SCRIPTS if scripting else frozenset()
+    customers |= commands.SCRIPTS | commands.ENDS if scripting else frozenset()
     assert allowed[CUSTOMER] == customers & arities.keys()
-    assert allowed[DAEMON] == (commands.BOTH | commands.DAEMON) & arities.keys()
+    assert allowed[DAEMON] == (commands.BOTH | commands.DAEMON | commands.ENDS) & arities.keys()
 
 
 def arities_of(client):

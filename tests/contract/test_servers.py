@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cachepilot.adapters.paths import SOCKET
 from cachepilot.errors import StalledError, UnavailableError
 from cachepilot.observe.snapshot import Engine, SeenServer, Unreachable
 from cachepilot.plan.server_config import differences, wanted_directives
@@ -409,7 +410,7 @@ def test_a_link_planted_for_the_socket_is_not_followed(real_bench, tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(victim))
         listener.listen()
-        path = real_bench.paths.socket(made.name, 1)
+        path = real_bench.paths.run(made.name, 1) / SOCKET
         path.unlink()
         path.symlink_to(victim)
         real_bench.drop_kept_connection(made)
@@ -435,7 +436,7 @@ def test_a_tenant_with_the_longest_name_is_reached(real_bench):
 
     made = real_bench.serve(name=name)
 
-    assert len(os.fsencode(real_bench.paths.socket(name, 1))) > 107
+    assert len(os.fsencode(real_bench.paths.run(name, 1) / SOCKET)) > 107
     assert isinstance(real_bench.ask(made), SeenServer)
 
 

@@ -62,8 +62,8 @@ MEANINGS = {
 WAYS_OUT = {
     "CannotStopSafely": (
         "A planned stop would lose data: the server cannot be asked to save, or loads.",
-        "Wait, or mend what the message names. `docker kill` gives up what is not on disk; the "
-        "server is then started anew.",
+        "Wait, or mend what the message names; a stop or deletion that the document asks for goes "
+        "on at the moment it names, unsaved. `docker kill` gives up what is not on disk.",
     ),
     "NetworkMissing": (
         "The bridge of the tenant is gone and its subnet is no longer in the settings.",

@@ -89,6 +89,7 @@ class FakeHost:
             owned_ports=tuple(ports),
             owned_uids=tuple(uids),
             listening_ports=frozenset(self.world.listening if new_ports else ()),
+            listeners=frozenset(("0.0.0.0", at) for at in self.world.listening if new_ports),
             bridges=tuple(bridges.items()),
             foreign_addresses=tuple(address for address in bind if address in self.world.foreign),
         )
@@ -135,7 +136,7 @@ class FakeServers:
 class FakeEndpoints:
     world: FakeWorld
 
-    def probe(self, tenant_name, published, *, now):
+    def probe(self, tenant_name, published):
         return tuple(self._meet(tenant_name, listener) for listener in published)
 
     def _meet(self, tenant_name, listener):

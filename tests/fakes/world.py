@@ -53,6 +53,7 @@ class Server:
     run_id: str
     writes_paused: bool = False
     crowded: bool = False
+    script: str = ""
     socket: bool = True
 
 
@@ -125,6 +126,8 @@ class FakeWorld:
             return Unreachable("its management socket does not answer")
         if not self.is_answering(name):
             return Unreachable("it does not answer in time")
+        if server.script:
+            return Unreachable("BUSY it is running a script", busy=True)
         if self.kept.get(name) == server.run_id:
             return server
         if not server.socket:
@@ -153,6 +156,9 @@ class FakeWorld:
     def shut_down(self, name: TenantName) -> None:
         """End the process as SIGTERM does: it saves where it has save points."""
         server = self.servers.pop(name)
+        if server.script:
+            self.end(name, exit_code=137)
+            return
         if server.directives["save"]:
             self.disk(name).dump = server.data
         self.end(name, exit_code=0)

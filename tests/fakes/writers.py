@@ -120,6 +120,12 @@ class FakeMemoryWriter(_Writer):
     def remember_persistence(self, tenant_name, *, mode):
         self._amend(tenant_name, persistence=mode)
 
+    def remember_wait(self, tenant_name, *, wait):
+        self._amend(tenant_name, wait=wait)
+
+    def remember_applied(self, tenant_name, *, fingerprint):
+        self._amend(tenant_name, applied=fingerprint)
+
     def _credential(self, name, fresh, *, text=None, **changes):
         memory, user = self.world.memory(name), fresh.user
         known = memory.credentials_of(user)
@@ -167,15 +173,14 @@ class FakeCertificateWriter(_Writer):
 
 
 class FakeFileWriter(_Writer):
-    def prepare(self, tenant_name, *, instance, uid, with_data):
+    def prepare(self, tenant_name, *, instance, uid):
         self._effect()
         disk, memory = self.world.disk(tenant_name), self.world.memory(tenant_name)
         if memory.data_ready and not disk.marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
         disk.folders = disk.tls = True
-        if with_data:
-            disk.marker = True
-            self.world.memories[tenant_name] = replace(memory, data_ready=True)
+        disk.marker = True
+        self.world.memories[tenant_name] = replace(memory, data_ready=True)
 
     def write_configuration(self, tenant_name, *, instance, uid, text):
         self._effect()
@@ -217,6 +222,13 @@ class FakeServerWriter(_Writer):
         self._effect()
         if self._server(tenant_name).directives["appendonly"] != "yes":
             raise StalledError("its rewrite failed", reason="RewriteFailed")
+
+    def end_script(self, tenant_name, *, instance):
+        self._effect()
+        server = self.world.servers[tenant_name]
+        if server.script == "writes":
+            raise WaitingError("it has written already", retry_after=timedelta(seconds=15))
+        server.script = ""
 
     def purge_memory(self, tenant_name, *, instance):
         self._effect()

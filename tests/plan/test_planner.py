@@ -40,7 +40,7 @@ def scene(function):
 
 def after(before, wanted, *, meddle=None, under=RULES):
     """Plan for *wanted* in a world where *before* was served and *meddle* happened to it."""
-    world = settled(before)
+    world = settled(before, rules=under)
     if meddle:
         meddle(world)
     return plan(world, wanted, rules=under)
@@ -576,6 +576,20 @@ def drift_observed_with_a_wish():
 
 
 @scene
+def drift_observed_once_the_newest_configuration_was_read_back():
+    """Until then a difference cannot be told from a change that was cut short."""
+    observing = Rules(drift=DriftMode.OBSERVE)
+    world = settled(tenant(), rules=observing)
+    world.memories["acme"] = replace(world.memory("acme"), applied="")
+    return plan(world, tenant(), rules=observing)
+
+
+@scene
+def drift_observed_no_longer():
+    return plan(settled(tenant(), rules=Rules(drift=DriftMode.OBSERVE)), tenant())
+
+
+@scene
 def append_only_file_switched_off_by_hand():
     spec = tenant(persistence=AOF)
     return seeing(spec, server=with_directives(spec, appendonly="no"))
@@ -640,6 +654,36 @@ def stop_of_a_server_that_cannot_be_asked_to_save():
     return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=Unreachable("no answer"))
 
 
+BUSY = Unreachable("BUSY it runs a script", busy=True)
+
+
+@scene
+def stop_of_a_server_that_runs_a_script():
+    """Until a moment that is said, whatever is in memory is waited for."""
+    spec = tenant()
+    return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=BUSY)
+
+
+@scene
+def stop_of_a_server_with_snapshots_that_runs_a_script():
+    """It would not hear that it is to save and stop, and be killed."""
+    spec = tenant(persistence=RDB)
+    return seeing(spec, wanted=replace(spec, state=State.DELETED), server=BUSY)
+
+
+@scene
+def stop_that_was_waited_for_long_enough():
+    spec = tenant()
+    seen = look(settled(spec), spec)
+    memory = replace(seen.memory, wait=(seen.memory.generation, seen.at))
+    return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=BUSY, memory=memory)
+
+
+@scene
+def restart_of_a_server_that_runs_a_script():
+    return seeing(tenant(), wanted=tenant(restarted_at="2026-01-02T00:00:00Z"), server=BUSY)
+
+
 @scene
 def replacement_of_a_server_that_is_loading():
     answers = served(tenant(), loading=True)
@@ -697,4 +741,4 @@ def test_a_plan_says_what_the_worst_of_its_actions_does(name):
     worst = max((order.index(action.disruption) for action in found.actions), default=0)
 
     assert found.disruption == order[worst]
-    assert found.disruption != "data-risk"
+    assert (found.disruption == "data-risk") is (name == "stop-that-was-waited-for-long-enough")

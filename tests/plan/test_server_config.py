@@ -55,7 +55,9 @@ def test_the_shorthand_for_all_events_is_what_it_stands_for(short, long):
 def test_other_events_are_another_configuration(one, other):
     found = differences({EVENTS: "".join(one)}, answers(notify_keyspace_events="".join(other)))
 
-    assert bool(found) is (one != other)
+    # Beside all the others, servers forget to mention new keys.
+    meant = [events - {"n"} if events >= set("g$lshzxetd") else events for events in (one, other)]
+    assert bool(found) is (meant[0] != meant[1])
 
 
 @given(st.permutations([("normal", "1 2 3"), ("pubsub", "4 5 6"), ("slave", "7 8 9")]))

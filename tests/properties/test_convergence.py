@@ -19,16 +19,18 @@ from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
 from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
-from cachepilot.spec.rules import Rules
+from cachepilot.spec.rules import DriftMode, Rules
 from tests.builders import tenant
 from tests.fakes.readers import readers_of
 from tests.fakes.world import EMPTY, FakeWorld
 from tests.fakes.writers import writers_of
 
 RULES = Rules()
+OBSERVE = Rules(drift=DriftMode.OBSERVE)
 MIB = 2**20
 ROUNDS = 6
 
+both = st.sampled_from([RULES, OBSERVE])
 specs = st.builds(
     lambda **fields: tenant("acme", **fields),
     state=st.sampled_from([State.RUNNING, State.RUNNING, State.STOPPED, State.DELETED]),
@@ -60,16 +62,16 @@ def look(world, spec):
     return collect(spec.name, questions, readers_of(world), now=world.tick())
 
 
-def plan(world, spec):
+def plan(world, spec, rules=RULES):
     seen = look(world, spec)
-    return plan_tenant(spec, seen, RULES, seen.at)
+    return plan_tenant(spec, seen, rules, seen.at)
 
 
-def visit(world, spec, *, cut=None):
+def visit(world, spec, rules=RULES, *, cut=None):
     """Visit as the daemon does; with *cut*, die after that many effects."""
     budget = cut if cut is not None else 10_000
     for _ in range(ROUNDS):
-        actions = plan(world, spec).actions
+        actions = plan(world, spec, rules).actions
         if not actions:
             return
         for action in actions:
@@ -81,10 +83,10 @@ def visit(world, spec, *, cut=None):
                 return
 
 
-def settle(world, spec):
+def settle(world, spec, rules=RULES):
     """Visit again and again, as backoff does, until a visit finds nothing; visits are bounded."""
     for _ in range(3):
-        visit(world, spec)
+        visit(world, spec, rules)
 
 
 def complaints(world, spec):
@@ -158,41 +160,41 @@ def test_a_new_tenant_becomes_what_its_spec_says(spec):
 
 
 @settings(max_examples=600, deadline=None)
-@given(specs, specs, st.integers(0, 40), st.integers(1, 1000))
-def test_a_visit_cut_anywhere_is_finished_by_the_next(before, after, cut, data):
+@given(specs, specs, both, st.integers(0, 40), st.integers(1, 1000))
+def test_a_visit_cut_anywhere_is_finished_by_the_next(before, after, rules, cut, data):
     """Data written before the cut survives every change that does not drop persistence."""
     world = FakeWorld()
-    settle(world, before)
+    settle(world, before, rules)
     if world.servers:
         world.write(before.name, data)
 
-    visit(world, after, cut=cut)
-    settle(world, after)
+    visit(world, after, rules, cut=cut)
+    settle(world, after, rules)
 
     assert complaints(world, after) == []
-    assert plan(world, after).actions == ()
+    assert plan(world, after, rules).actions == ()
     if before.serves and after.serves:
         assert world.servers[after.name].data == data
 
 
 @settings(max_examples=300, deadline=None)
-@given(specs, specs, st.integers(0, 40), st.integers(1, 1000))
-def test_a_change_that_is_taken_back_halfway_leaves_no_trace(before, after, cut, data):
+@given(specs, specs, both, st.integers(0, 40), st.integers(1, 1000))
+def test_a_change_that_is_taken_back_halfway_leaves_no_trace(before, after, rules, cut, data):
     before = replace(before, state=State.RUNNING)
     world = FakeWorld()
-    settle(world, before)
+    settle(world, before, rules)
     world.write(before.name, data)
 
-    visit(world, after, cut=cut)
-    settle(world, before)
+    visit(world, after, rules, cut=cut)
+    settle(world, before, rules)
 
     assert complaints(world, before) == []
-    assert plan(world, before).actions == ()
+    assert plan(world, before, rules).actions == ()
     assert world.servers[before.name].data == data
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(specs, st.integers(0, 25)), min_size=1, max_size=8))
+@given(st.lists(st.tuples(specs, both, st.integers(0, 25)), min_size=1, max_size=8))
 def test_no_walk_through_specs_loses_data(walk):
     """However often plans change halfway, a server that is never killed keeps its data."""
     first = replace(walk[0][0], state=State.RUNNING)
@@ -200,13 +202,13 @@ def test_no_walk_through_specs_loses_data(walk):
     settle(world, first)
     world.write(first.name, 5)
 
-    for spec, cut in walk:
-        visit(world, spec, cut=cut)
-    last = replace(walk[-1][0], state=State.RUNNING)
-    settle(world, last)
+    for spec, rules, cut in walk:
+        visit(world, spec, rules, cut=cut)
+    last, rules = replace(walk[-1][0], state=State.RUNNING), walk[-1][1]
+    settle(world, last, rules)
 
     assert complaints(world, last) == []
-    assert plan(world, last).actions == ()
+    assert plan(world, last, rules).actions == ()
     assert world.servers[last.name].data == 5
 
 
@@ -250,3 +252,22 @@ def test_memory_only_servers_never_revive_old_data(spec, earlier):
 
     assert world.servers[spec.name].data == EMPTY
     assert complaints(world, spec) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(specs, specs, st.integers(0, 40))
+def test_where_drift_is_observed_only_what_a_hand_changed_stays(before, after, cut):
+    before, after = replace(before, state=State.RUNNING), replace(after, state=State.RUNNING)
+    world = FakeWorld()
+    settle(world, before, OBSERVE)
+    visit(world, after, OBSERVE, cut=cut)
+    settle(world, after, OBSERVE)
+    by_hand = {"maxmemory": "1", "tcp-keepalive": "7"}
+    world.servers[after.name].directives |= by_hand
+
+    settle(world, after, OBSERVE)
+
+    assert by_hand.items() <= world.servers[after.name].directives.items()
+    assert complaints(world, after) == ["maxmemory"]
+    settle(world, after, RULES)
+    assert complaints(world, after) == []

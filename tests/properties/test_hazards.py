@@ -15,6 +15,7 @@ from cachepilot.plan.actions import CreateContainer
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
 from cachepilot.spec.rules import DriftMode, Rules
+from cachepilot.status.facts import config_applied
 from tests.builders import tenant
 from tests.fakes import readers
 from tests.fakes.scenes import look, plan, settle, settled
@@ -23,6 +24,7 @@ from tests.fakes.writers import writers_of
 
 NONE, RDB, AOF = PersistenceMode.NONE, PersistenceMode.RDB, PersistenceMode.AOF
 OBSERVE = Rules(drift=DriftMode.OBSERVE)
+PATIENCE = Rules().stopPatience
 WISH = "2026-01-01T00:00:00Z"
 MIB = 2**20
 
@@ -129,6 +131,38 @@ def test_in_observe_mode_a_cut_visit_is_finished_by_the_next():
 
     assert world.servers["acme"].directives["maxmemory"] == str(64 * MIB)
     assert plan(world, after, rules=OBSERVE).actions == ()
+
+
+def test_in_observe_mode_an_edit_reaches_a_server_that_could_not_be_asked_at_first():
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(memory_max=64 * MIB)
+    without_socket(world)
+    visit(world, after, rules=OBSERVE)
+    unsure = config_applied(after, look(world, after), OBSERVE)
+    world.servers["acme"].socket = True
+
+    late = config_applied(after, look(world, after), OBSERVE)
+    visit(world, after, rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory"] == str(64 * MIB)
+    assert [unsure.reason, late.reason] == ["NeverReadBack", "Differs"]
+    assert config_applied(after, look(world, after), OBSERVE).reason == "ReadBack"
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_in_observe_mode_an_edit_that_is_taken_back_halfway_leaves_no_trace(cut):
+    world = settled(tenant(), rules=OBSERVE)
+    after = tenant(memory_max=64 * MIB)
+    done = 0
+    for _ in range(2):
+        for action in plan(world, after, rules=OBSERVE).actions[: cut - done]:
+            perform(action, writers_of(world), now=world.tick())
+            done += 1
+
+    visit(world, tenant(), rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory"] == str(256 * MIB)
+    assert plan(world, tenant(), rules=OBSERVE).actions == ()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
@@ -390,3 +424,149 @@ def test_a_power_cut_behind_a_change_of_mode_loses_nothing_where_drift_is_observ
     visit(world, after, rules=OBSERVE)
 
     assert world.servers["acme"].data == 2
+
+
+def hanging(script="reads", **spec):
+    """Return a world with a memory-only server that answers nothing but its script."""
+    world = settled(tenant(**spec))
+    world.write("acme", 5)
+    world.servers["acme"].script = script
+    return world
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+@pytest.mark.parametrize("mode", [NONE, RDB])
+def test_a_script_that_wrote_nothing_is_ended_and_the_data_is_saved(state, mode):
+    world = hanging(persistence=mode)
+
+    visit(world, tenant(persistence=mode, state=state))
+    assert "acme" not in world.servers
+    visit(world, tenant(persistence=mode))
+
+    assert world.servers["acme"].data == 5
+
+
+def test_a_restart_ends_a_script_too_and_loses_nothing():
+    world = hanging()
+    starts = world.starts
+
+    visit(world, tenant(restarted_at=WISH))
+
+    assert (world.starts, world.servers["acme"].data) == (starts + 1, 5)
+
+
+def test_a_script_is_left_alone_where_nothing_has_to_stop():
+    assert "EndScript" not in names(plan(hanging(), tenant(cpus=0.5)).actions)
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+@pytest.mark.parametrize("meddle", [crowded, lambda world: None])
+def test_what_cannot_be_saved_is_stopped_when_patience_ends_and_that_is_said_before(state, meddle):
+    spec = tenant(state=state)
+    world = hanging("" if meddle is crowded else "writes")
+    meddle(world)
+
+    said = plan(world, spec)
+    visit(world, spec)
+    world.tick(PATIENCE - timedelta(minutes=1))
+    visit(world, spec)
+    assert world.servers["acme"].data == 5
+    world.tick(timedelta(minutes=1))
+    final = plan(world, spec)
+    visit(world, spec)
+
+    assert f"from {said.actions[0].wait[1]:%Y-%m-%d %H:%M:%SZ} on" in said.blocked.message
+    assert names(said.actions)[0] == "RememberWait"
+    assert (names(final.actions), final.disruption) == (["StopUnsaved"], "data-risk")
+    assert "acme" not in world.servers
+    assert world.memory("acme").wait is None
+    assert plan(world, spec).actions == ()
+
+
+@pytest.mark.parametrize("change", [{"restarted_at": WISH}, {"tls_port": 7400}, {"paused": True}])
+def test_a_mere_restart_never_gives_data_up(change):
+    world = hanging("writes")
+
+    for _ in range(3):
+        visit(world, tenant(**change))
+        world.tick(10 * PATIENCE)
+
+    assert world.servers["acme"].data == 5
+
+
+def test_a_file_that_vanished_is_no_word_that_data_may_be_lost():
+    world = hanging("writes")
+    world.memories["acme"] = replace(world.memory("acme"), retired=True)
+
+    for _ in range(3):
+        visit(world, tenant(state=State.DELETED))
+        world.tick(10 * PATIENCE)
+
+    assert world.servers["acme"].data == 5
+
+
+def test_another_document_waits_anew():
+    world = hanging("writes")
+    visit(world, tenant(state=State.STOPPED))
+    memory = world.memory("acme")
+    world.memories["acme"] = replace(memory, generation=memory.generation + 1)
+    world.tick(2 * PATIENCE)
+
+    visit(world, tenant(state=State.DELETED))
+
+    assert world.servers["acme"].data == 5
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_a_crash_while_the_append_only_file_is_given_up_revives_no_older_dump(cut):
+    """Docker starts a crashed server at once, before any visit could clean up."""
+    spec = tenant(persistence=AOF)
+    world = settled(tenant(persistence=RDB))
+    world.write("acme", 1)
+    settle(world, tenant(persistence=RDB, restarted_at=WISH))
+    settle(world, spec)
+    world.write("acme", 2)
+    assert world.disk("acme").dump == 1
+    after, done = tenant(persistence=NONE), 0
+    for _ in range(3):
+        for action in plan(world, after).actions[: cut - done]:
+            perform(action, writers_of(world), now=world.tick())
+            done += 1
+
+    world.kill("acme")
+    world.boot("acme")
+    visit(world, after)
+
+    assert world.servers["acme"].data in (EMPTY, 2)
+
+
+@pytest.mark.parametrize("change", [{"bind": ("127.0.0.1", "127.0.0.2")}, {"cpus": 0.5}])
+def test_a_server_is_not_stopped_for_a_place_that_somebody_else_has(change):
+    world = settled(tenant())
+    starts, held = world.starts, world.memory("acme").reservation
+    world.listening.add(held.tls_port)
+    after = tenant(**change)
+
+    visit(world, after)
+    waiting = plan(world, after).blocked
+    world.listening.clear()
+    served = world.is_answering("acme")
+    visit(world, after)
+
+    assert served
+    assert (waiting.reason if waiting else "") == ("PortInUse" if "bind" in change else "")
+    assert world.starts == starts + ("bind" in change)
+    assert {at.address for at in world.containers["acme"].shape.published} == set(after.bind)
+
+
+def test_a_certificate_is_renewed_while_a_server_waits_for_a_place():
+    spec = tenant(bind=("127.0.0.1", "127.0.0.2"))
+    world = settled(tenant())
+    world.listening.add(world.memory("acme").reservation.tls_port)
+    world.tick(tenant().certificate_lifetime - timedelta(days=1))
+
+    visit(world, replace(spec, names=tenant().names))
+
+    leaf = world.leaves["acme"][world.memory("acme").certificate]
+    assert leaf.not_after > world.now + timedelta(days=30)
+    assert world.served["acme"] == leaf.fingerprint

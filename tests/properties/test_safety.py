@@ -106,6 +106,7 @@ def snapshots(draw) -> Snapshot:
             replace(seen.server, directives=(("maxmemory", "0"),), users=()),
             Unreachable("no answer"),
             Unreachable("max number of clients reached", saturated=True),
+            Unreachable("BUSY it runs a script", busy=True),
         )
         changes["server"] = draw(st.sampled_from(answers))
     files = replace(
@@ -120,6 +121,8 @@ def snapshots(draw) -> Snapshot:
     memory = replace(
         seen.memory,
         load_once=draw(st.booleans()),
+        retired=draw(MOSTLY) is False,
+        wait=draw(st.sampled_from([None, None, (0, seen.at), (7, seen.at)])),
         restarted_at=draw(st.sampled_from([None, "2026-01-01T00:00:00Z"])),
     )
     certificate = draw(st.sampled_from([seen.certificate, None]))
@@ -199,7 +202,7 @@ def test_planning_is_deterministic_and_leaves_its_inputs_alone(spec, seen, under
 
 @anything
 @given(specs, snapshots(), rules, days)
-def test_a_plan_is_as_disruptive_as_its_worst_action_and_never_risks_data(
+def test_a_plan_is_as_disruptive_as_its_worst_action_and_risks_data_only_at_its_word(
     spec, seen, under, ahead
 ):
     found = plan(spec, seen, under, ahead)
@@ -207,7 +210,13 @@ def test_a_plan_is_as_disruptive_as_its_worst_action_and_never_risks_data(
     order = list(Disruption)
     worst = max((order.index(action.disruption) for action in found.actions), default=0)
     assert order.index(found.disruption) == worst
-    assert found.disruption is not Disruption.DATA_RISK
+    if found.disruption is Disruption.DATA_RISK:
+        generation, until = seen.memory.wait
+        assert not spec.serves
+        assert not seen.memory.retired
+        assert generation == seen.memory.generation
+        assert until <= seen.at + timedelta(days=ahead)
+        assert isinstance(seen.server, Unreachable)
 
 
 @anything

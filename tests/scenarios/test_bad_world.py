@@ -79,6 +79,21 @@ def test_an_image_that_holds_no_such_server_is_reported(fleet, neighbour):
     fleet.engine.images.remove("cachepilot-lab/valkey:not-really")
 
 
+def test_a_new_address_on_which_the_port_is_taken_stops_nobody(fleet, neighbour):
+    made = fleet.tenant("taken").write().settle()
+    made.put(kept="yes")
+    run_id, wide = made.run_id(), {"access": {"bind": ["127.0.0.1", "127.0.0.2"]}}
+    with socket.create_server(("127.0.0.2", made.port())), fleet.undisturbed(neighbour):
+        made.edit(wide)
+        told = made.stalled("PortInUse")
+        assert "of 127.0.0.2 is in use" in told["message"]
+        assert made.run_id() == run_id
+
+    made.settle()
+    with made.client(host="127.0.0.2") as client:
+        assert client.get("kept") == "yes"
+
+
 def test_an_address_of_another_host_is_refused_and_the_old_one_goes_on(fleet, neighbour):
     tenant = fleet.tenant("foreign").write().settle()
     tenant.put(kept="yes")

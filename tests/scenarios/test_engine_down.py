@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scenarios.conftest import SHARED_ENGINE
-from tests.scenarios.host import REDIS_7
+from tests.scenarios.host import REDIS_7, ROOT_LABEL
 from tests.scenarios.private_engine import PrivateEngine
 from tests.scenarios.waiting import eventually
 
@@ -59,3 +59,97 @@ def is_told_to_be_down(host):
     eventually(lambda: not host.facts()["docker"]["up"] and host.facts()["docker"]["message"])
     assert eventually(lambda: host.page("readyz")[0] == 503)
     assert host.page("livez")[0] == 200
+
+
+# An engine that dies ---------------------------------------------------------------------------
+
+AOF = {"persistence": {"mode": "aof"}}
+
+
+@pytest.fixture
+def serving(engine, make_host):
+    """A host on an engine of its own, with one tenant of each mode that keeps its data."""
+    engine.start()
+    engine.copy_image(REDIS_7, SHARED_ENGINE)
+    host = make_host(socket=engine.socket)
+    try:
+        host.start()
+        tenants = [host.tenant(mode).write({"persistence": {"mode": mode}}) for mode in MODES]
+        for each in tenants:
+            each.settle(timeout=60).put(kept="yes")
+            with each.admin() as admin:
+                admin.save()
+        yield host, tenants
+    finally:
+        engine.start()
+        host.close()
+
+
+MODES = ("rdb", "aof")
+
+
+def comes_back_whole(host, tenants):
+    """Wait until everybody serves as before, with one container each and the data there."""
+    for each in tenants:
+        eventually(lambda each=each: each.get("kept") == "yes", timeout=60)
+        each.settle(timeout=60)
+        assert len(each.containers()) == 1
+    names = [container.name for container in host.containers()]
+    assert len(names) == len(set(names)) == len(tenants)
+    networks = host.engine.networks.list(filters={"label": f"{ROOT_LABEL}={host.root}"})
+    assert len(networks) == 1
+    eventually(lambda: host.page("readyz")[0] == 200)
+
+
+def test_a_quiet_fleet_outlives_an_engine_that_was_killed(engine, serving):
+    host, tenants = serving
+    before = [each.container().id for each in tenants]
+
+    engine.crash()
+    is_told_to_be_down(host)
+    for each in tenants:
+        each.stalled("EngineUnavailable")
+        assert each.word != "Ready"
+        # Servers live without it; only Docker's own forwarders of ports end with the engine.
+        with each.admin() as admin:
+            assert admin.info("keyspace")["db0"]["keys"] == 1
+
+    engine.start()
+    comes_back_whole(host, tenants)
+    assert [each.container().id for each in tenants] == before
+
+
+def test_births_under_way_when_the_engine_is_killed_are_finished(engine, serving):
+    host, tenants = serving
+    born = [host.tenant(f"born{number}").write(AOF) for number in range(4)]
+    # In the midst of it: some have a container, and not all of them serve.
+    eventually(lambda: any(each.containers() for each in born))
+
+    engine.crash()
+    is_told_to_be_down(host)
+
+    engine.start()
+    for each in born:
+        eventually(lambda each=each: each.put(kept="yes"), timeout=90)
+    comes_back_whole(host, tenants + born)
+    passwords = {each.password() for each in born}
+    assert len(passwords) == len(born)
+
+
+def test_a_restart_under_way_when_the_engine_is_killed_is_finished_once(engine, serving):
+    host, tenants = serving
+    before = [each.run_id() for each in tenants]
+    for each in tenants:
+        each.edit({"restartedAt": "2026-03-01T12:00:00Z"})
+    eventually(lambda: any("Restart" in deed for each in tenants for deed in host.deeds(each)))
+
+    engine.crash()
+    is_told_to_be_down(host)
+
+    engine.start()
+    comes_back_whole(host, tenants)
+    assert all(each.run_id() != old for each, old in zip(tenants, before, strict=True))
+    served = [each.run_id() for each in tenants]
+    host.restart()
+    comes_back_whole(host, tenants)
+    assert [each.run_id() for each in tenants] == served

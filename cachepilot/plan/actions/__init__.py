@@ -21,6 +21,7 @@ from cachepilot.plan.actions.containers import (
     RestartContainer,
     StartContainer,
     StopContainer,
+    StopUnsaved,
     UnpauseContainer,
     UpdateResources,
 )
@@ -38,14 +39,17 @@ from cachepilot.plan.actions.files import (
 from cachepilot.plan.actions.memory import (
     AdoptPassword,
     BeginRestart,
+    CredentialAction,
     ExpectDump,
     FinishRestart,
     ForgetCredentials,
     GenerateCredential,
     MemoryAction,
     PromoteCredential,
+    RememberApplied,
     RememberDocument,
     RememberPersistence,
+    RememberWait,
     Reserve,
     Retire,
 )
@@ -53,6 +57,7 @@ from cachepilot.plan.actions.server import (
     AwaitRewrite,
     AwaitServer,
     DeleteUser,
+    EndScript,
     ProveLogin,
     PurgeMemory,
     ResumeWrites,
@@ -75,10 +80,12 @@ __all__ = [
     "ContainerAction",
     "CreateAuthority",
     "CreateContainer",
+    "CredentialAction",
     "DeleteUser",
     "DiscardAppendOnly",
     "DiscardDump",
     "Disruption",
+    "EndScript",
     "EnsureImage",
     "EnsureNetwork",
     "ExpectDump",
@@ -94,8 +101,10 @@ __all__ = [
     "ProveLogin",
     "PruneCertificates",
     "PurgeMemory",
+    "RememberApplied",
     "RememberDocument",
     "RememberPersistence",
+    "RememberWait",
     "RemoveContainer",
     "RenameContainer",
     "Reserve",
@@ -109,6 +118,7 @@ __all__ = [
     "SetUser",
     "StartContainer",
     "StopContainer",
+    "StopUnsaved",
     "UnpauseContainer",
     "UpdateResources",
     "Workload",
@@ -170,7 +180,12 @@ def interrupts(action: Action) -> bool:
     """Return whether *action* takes the server down or brings it up."""
     return isinstance(
         action,
-        CreateContainer | StartContainer | StopContainer | RestartContainer | UnpauseContainer,
+        CreateContainer
+        | StartContainer
+        | StopContainer
+        | StopUnsaved
+        | RestartContainer
+        | UnpauseContainer,
     )
 
 

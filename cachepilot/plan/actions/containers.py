@@ -58,6 +58,16 @@ class StopContainer(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopUnsaved(BaseAction):
+    """Stop a server that could not be asked to save for longer than its owner waits."""
+
+    disruption: ClassVar[Disruption] = Disruption.DATA_RISK
+
+    container_id: str
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestartContainer(BaseAction):
     """Stop and start a container in one go; also ends a crash loop's waiting time."""
 
@@ -110,6 +120,7 @@ ContainerAction = (
     | CreateContainer
     | StartContainer
     | StopContainer
+    | StopUnsaved
     | RestartContainer
     | RemoveContainer
     | UnpauseContainer

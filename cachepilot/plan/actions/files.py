@@ -39,7 +39,6 @@ class PrepareFolders(BaseAction):
 
     instance: int
     uid: int
-    with_data: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

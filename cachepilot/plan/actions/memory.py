@@ -131,16 +131,39 @@ class RememberPersistence(BaseAction):
         return self.mode
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberWait(BaseAction):
+    """Remember which generation wishes an end that waits for a save, and until when; or none."""
+
+    wait: tuple[int, datetime] | None
+
+    def detail(self) -> str:
+        if self.wait is None:
+            return "over"
+        return f"until {self.wait[1]:%Y-%m-%d %H:%M:%SZ}, then what is only in memory is lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberApplied(BaseAction):
+    """Remember which directives the server was seen to have; nothing while others are applied."""
+
+    fingerprint: str
+
+    def detail(self) -> str:
+        return "in force" if self.fingerprint else "in doubt"
+
+
+CredentialAction = GenerateCredential | AdoptPassword | PromoteCredential | ForgetCredentials
+
 MemoryAction = (
     RememberDocument
     | Retire
     | Reserve
-    | GenerateCredential
-    | AdoptPassword
-    | PromoteCredential
-    | ForgetCredentials
+    | CredentialAction
     | BeginRestart
     | FinishRestart
     | ExpectDump
     | RememberPersistence
+    | RememberApplied
+    | RememberWait
 )

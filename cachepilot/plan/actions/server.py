@@ -51,6 +51,15 @@ class AwaitRewrite(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndScript(BaseAction):
+    """End a script or function that has written nothing; its client gets an error."""
+
+    disruption: ClassVar[Disruption] = Disruption.RECONNECT
+
+    instance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeMemory(BaseAction):
     """Ask the allocator to give freed pages back."""
 
@@ -110,6 +119,7 @@ ServerAction = (
     | ResumeWrites
     | SaveInBackground
     | AwaitRewrite
+    | EndScript
     | PurgeMemory
     | SetDirectives
     | SetUser
