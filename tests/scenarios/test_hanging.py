@@ -1,6 +1,7 @@
 """A memory-only server that cannot be asked to save, and what its owner's words do to it."""
 
 import threading
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -90,4 +91,21 @@ def test_a_restart_waits_as_long_as_it_takes(tenant):
 
     tenant.stalled("CannotStopSafely", timeout=LONG)
     throughout(lambda: tenant.container().attrs["State"]["StartedAt"] == started, seconds=30)
+    tenant.edit({"state": "deleted"}).settle("Deleted", timeout=LONG)
+
+
+def test_a_full_server_is_stopped_when_patience_ends(impatient, tenant):
+    """Its clients took the daemon's place while the daemon was away."""
+    tenant.edit({"engine": {"config": {"maxclients": 20}}}).settle()
+    impatient.stop()
+    with ExitStack() as crowd:
+        for _ in range(20):
+            crowd.enter_context(tenant.client(single_connection_client=True)).ping()
+        impatient.start()
+
+        tenant.edit({"state": "stopped"})
+
+        told = tenant.stalled("CannotStopSafely", timeout=LONG)
+        assert "what is only in memory is lost" in told["message"]
+        tenant.settle("Stopped", timeout=LONG)
     tenant.edit({"state": "deleted"}).settle("Deleted", timeout=LONG)
