@@ -48,12 +48,16 @@ class Daemon:
     def remove(self, name):
         (self.paths.tenants_d / f"{name}.yaml").unlink()
 
-    def make(self):
+    def make(self, notifier=None):
         settings = load_settings(self.paths.settings_file)
         self.parts = build(self.paths, settings, stopping=self.stopping)
         log = Logger(io.StringIO(), least="error")
         return Service(
-            self.parts, settings, notifier=Notifier({}), log=log, stopping=self.stopping
+            self.parts,
+            settings,
+            notifier=notifier or Notifier({}),
+            log=log,
+            stopping=self.stopping,
         )
 
     def is_published(self, name):
@@ -175,6 +179,55 @@ def test_no_worker_counts_as_stuck_while_docker_may_still_answer(daemon):
     assert service._reporter.stuck(service._longest_action) == {}
     service._loop.beats["worker-0"].at -= timedelta(hours=10).total_seconds()
     assert service._reporter.stuck(service._longest_action)
+
+
+class Heard(Notifier):
+    """What the service manager hears of one beat; the service is told to stop during it."""
+
+    def __init__(self, stopping):
+        super().__init__({})
+        self.stopping, self.messages = stopping, []
+
+    def _send(self, message):
+        self.messages.append(message)
+        self.stopping.set()
+
+
+IDLE = timedelta(seconds=20)
+BUSY = LONGEST_STOP + timedelta(seconds=100)
+
+
+@pytest.mark.parametrize(
+    ("beats", "is_fed"),
+    [
+        ({}, True),
+        ({"worker-0": (IDLE, None)}, True),
+        ({"worker-0": (2 * IDLE, None)}, False),
+        ({"worker-0": (2 * IDLE, "acme")}, True),
+        ({"worker-0": (BUSY, "acme")}, True),
+        ({"worker-0": (BUSY + IDLE, "acme")}, False),
+        ({"worker-0": (timedelta(), None), "worker-1": (2 * IDLE, None)}, False),
+    ],
+)
+def test_the_watchdog_is_fed_while_every_worker_shows_signs_of_life(
+    daemon, monkeypatch, beats, is_fed
+):
+    """A thread that only keeps time would feed it although nobody is served any more."""
+    monkeypatch.setattr("cachepilot.daemon.service._TICK", 0.0)
+    daemon.configure(
+        "daemon: {watchdog: 30s}\n", docker='{socket: "tcp://127.0.0.1:1", timeout: 10s}'
+    )
+    manager = Heard(daemon.stopping)
+    service = daemon.make(manager)
+    for worker, (silent, visiting) in beats.items():
+        service._loop.beats[worker] = Beat(
+            clock.monotonic() - silent.total_seconds() + 1, visiting
+        )
+
+    service._keep_time()
+
+    assert manager.messages[0].startswith("STATUS=0 tenants")
+    assert manager.messages[1:] == (["WATCHDOG=1"] if is_fed else [])
 
 
 def test_a_clock_that_jumps_makes_no_worker_look_stuck(daemon, monkeypatch):
