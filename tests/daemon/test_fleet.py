@@ -227,6 +227,14 @@ def test_a_listing_tells_who_needs_a_visit(fleet, rows, same):
     assert find_changed([SPEC.name], fleet, by_tenant(rows)) == (() if same else (SPEC.name,))
 
 
+def test_an_upgrade_gives_no_reason_to_visit_whoever_carries_an_older_digest(fleet):
+    older = "v0-0123456789abcdef0123"
+    fleet.publish(status(seen=container(digest=older)))
+    rows = by_tenant([replace(ROW, digest=older)])
+
+    assert find_changed([SPEC.name], fleet, rows) == ()
+
+
 def test_a_tenant_that_rests_is_expected_to_have_exited(fleet):
     fleet.publish(status(spec=replace(SPEC, state=State.STOPPED), seen=DEAD))
 

@@ -73,7 +73,7 @@ def test_the_first_cause_of_the_table_counts():
 
 
 def test_a_digest_carries_its_version_and_stays_what_it_was():
-    """Another digest for the same shape would replace every container of every host."""
+    """Whoever changes how it is made raises its version; nobody is replaced for either."""
     shape = ContainerShape(
         image="redis:8.0",
         command=("redis-server",),
@@ -149,6 +149,25 @@ def test_every_folder_is_that_of_the_instance_and_only_two_can_be_written():
         ("/tls", "tls", True),
     )
     assert shape.mounts == tuple(sorted(shape.mounts))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (0, timedelta(seconds=10)),
+        (64 * 2**20, timedelta(seconds=16)),
+        (2**30, timedelta(seconds=112)),
+        (2**40, timedelta(minutes=30)),
+    ],
+)
+def test_a_server_has_a_second_for_ten_mebibytes_and_half_an_hour_at_most(data, expected):
+    assert stop_timeout(data) == expected
+
+
+def test_a_container_is_given_the_time_for_all_the_data_that_it_may_hold():
+    spec = tenant(memory_max=2**30, memory_limit=2**31)
+
+    assert wanted_workload(spec, HELD, instance=1).stop_timeout == timedelta(seconds=112)
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
