@@ -135,7 +135,8 @@ def test_private_keys_are_closed_to_everybody_else(rich):
 
 @pytest.mark.parametrize("image", [REDIS_7, REDIS_8, VALKEY_8])
 def test_every_container_is_hardened(fleet, image):
-    tenant = fleet.tenant(f"hard{len(fleet.tenants)}").write({"engine": {"image": image}}).settle()
+    tenant = fleet.tenant(f"hard{len(fleet.tenants)}")
+    tenant.write({"engine": {"image": image}, "memory": {"max": "64MiB"}}).settle()
     inspected = tenant.inspect()
     host, config = inspected["HostConfig"], inspected["Config"]
     uid = tenant.record()["memory"]["reservation"]["uid"]
@@ -155,6 +156,9 @@ def test_every_container_is_hardened(fleet, image):
     assert writable == {"/data", "/run/redis"}
     assert config["User"] == f"{uid}:{uid}"
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    # Ten seconds, and one for each ten mebibytes that it may have to save.
+    assert config["StopTimeout"] == 16
+    assert config["Healthcheck"] == {"Test": ["NONE"]}
     published = {at["HostIp"] for many in host["PortBindings"].values() for at in many}
     assert published == {"127.0.0.1"}
     (network,) = inspected["NetworkSettings"]["Networks"]
