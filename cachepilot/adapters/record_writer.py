@@ -104,14 +104,14 @@ class RecordWriter:
     def promote_credential(
         self, tenant_name: TenantName, *, user: str, revision: int, now: datetime
     ) -> None:
-        """Record that a pending password came into force."""
+        """Record that a password came into force now."""
 
         def promote(memory: Memory) -> Memory:
             return replace(
                 memory,
                 credentials=tuple(
                     replace(seen, pending=False, since=now)
-                    if (seen.user, seen.revision, seen.pending) == (user, revision, True)
+                    if (seen.user, seen.revision) == (user, revision)
                     else seen
                     for seen in memory.credentials
                 ),

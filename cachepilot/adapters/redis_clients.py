@@ -1,79 +1,127 @@
-"""What a server says of its customer's clients: who is connected, and who failed to log in."""
+"""What a server says of its customer's clients: who is connected, and who failed to log in.
+
+Clients choose their own names, so nothing here may fail because of what they say.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, cast
 
 import redis
+import redis.exceptions
 
+from cachepilot.adapters.redis_connections import ManagementConnections
+from cachepilot.errors import UnavailableError
 from cachepilot.observe.ports import ClientQuestions
-from cachepilot.observe.snapshot import SeenConnection, SeenFailedLogins
+from cachepilot.observe.snapshot import SeenConnection, SeenFailedLogins, SeenServer
 from cachepilot.plan.users import CUSTOMER
+from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
-# A server says nothing of a client besides what the client told it, so nothing here is longer.
+# Each takes some 350 bytes of what a server may answer at once.
+_MOST_LISTED, _MOST_LOGGED = 1000, 128
 _LONGEST = 64
 _MOST_SHOWN = 32
-_MOST_READ = 128
-
-Reply = dict[str, Any]
+_DIGITS = re.compile(r"[0-9]{1,15}")
 
 
-def old_connections(
-    client: redis.Redis, older_than: timedelta
-) -> tuple[tuple[SeenConnection, ...], int]:
-    """Return the customer's connections of more than some age, the oldest first, and their number.
+def ask_about_clients(
+    connections: ManagementConnections,
+    tenant_name: TenantName,
+    instance: int,
+    questions: ClientQuestions,
+    seen: SeenServer,
+) -> dict[str, Any]:
+    """Return what is asked, as fields of *seen*; what cannot be asked is left out.
 
-    A server counts whole seconds, so one that is a second too young may be among them.
-
-    Raises:
-        KeyError, TypeError, ValueError: The server answers nonsense.
+    A crowd of clients, or what one calls itself, must not make a server count as unreachable.
     """
-    listed: list[Reply] = client.client_list(_type="normal")
-    found = [
-        SeenConnection(
-            address=shorten(each["addr"], _LONGEST),
-            name=shorten(each.get("name", ""), _LONGEST),
-            age_seconds=int(each["age"]),
-        )
-        for each in listed
-        if each.get("user") == CUSTOMER and int(each["age"]) + 1 >= older_than.total_seconds()
-    ]
+    found: dict[str, Any] = {}
+    try:
+        if questions.older_than is not None and seen.clients <= _MOST_LISTED:
+            listed = _ask(connections.get(tenant_name, instance), "CLIENT", "LIST")
+            shown, count = read_connections(listed, questions.older_than)
+            found |= {"old_connections": shown, "old_connection_count": count}
+        if questions.failed_within is not None:
+            log = _ask(connections.get(tenant_name, instance), "ACL", "LOG", str(_MOST_LOGGED))
+            found["failed_logins"] = read_failed_logins(log, questions.failed_within)
+    except redis.exceptions.ResponseError:
+        pass
+    except (redis.exceptions.RedisError, UnavailableError, OSError):
+        connections.drop(tenant_name, instance)
+    return found
+
+
+def read_connections(
+    answer: object, older_than: timedelta
+) -> tuple[tuple[SeenConnection, ...], int]:
+    """Return from CLIENT LIST the customer's older connections, the oldest first, and how many.
+
+    A server counts whole seconds, so one that is a second too young may be among them. Not all
+    are returned if they are many.
+    """
+    found = []
+    for line in str(answer).splitlines():
+        fields = _fields(line)
+        age = _number(fields.get("age"))
+        if fields.get("user") == CUSTOMER and age + 1 >= older_than.total_seconds():
+            found.append(
+                SeenConnection(
+                    address=shorten(fields.get("addr", ""), _LONGEST),
+                    name=shorten(fields.get("name", ""), _LONGEST),
+                    age_seconds=age,
+                )
+            )
     found.sort(key=lambda each: (-each.age_seconds, each.address))
     return tuple(found[:_MOST_SHOWN]), len(found)
 
 
-def failed_logins(client: redis.Redis, within: timedelta) -> tuple[SeenFailedLogins, ...]:
-    """Return where the customer's user was refused lately, by address and client name.
+def read_failed_logins(answer: object, within: timedelta) -> tuple[SeenFailedLogins, ...]:
+    """Return from ACL LOG where the customer's user was refused lately, by address and name.
 
     A server keeps a bounded log, counts what repeats, and never says which password was tried.
-
-    Raises:
-        KeyError, TypeError, ValueError: The server answers nonsense.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    log = cast("list[Reply]", client.acl_log(_MOST_READ))
-    for entry in log:
-        recent = float(entry["age-seconds"]) <= within.total_seconds()
-        if entry["reason"] == "auth" and entry["username"] == CUSTOMER and recent:
-            whence = entry["client-info"]
-            address = str(whence.get("addr", "")).rpartition(":")[0].strip("[]")
-            name = str(whence.get("name", ""))
-            counts[shorten(address, _LONGEST), shorten(name, _LONGEST)] += int(entry["count"])
+    for entry in _entries(answer):
+        recent = float(_number(entry.get("age-seconds"))) <= within.total_seconds()
+        if recent and (entry.get("reason"), entry.get("username")) == ("auth", CUSTOMER):
+            client = _fields(entry.get("client-info", ""))
+            address = client.get("addr", "").rpartition(":")[0].strip("[]")
+            name = client.get("name", "")
+            times = _number(entry.get("count"))
+            counts[shorten(address, _LONGEST), shorten(name, _LONGEST)] += times
     return tuple(
         SeenFailedLogins(address=address, name=name, count=count)
         for (address, name), count in counts.most_common(_MOST_SHOWN)
     )
 
 
-def ask_about_clients(client: redis.Redis, questions: ClientQuestions) -> dict[str, Any]:
-    """Return what is asked, as fields of a seen server."""
-    found: dict[str, Any] = {}
-    if questions.older_than is not None:
-        shown, count = old_connections(client, questions.older_than)
-        found |= {"old_connections": shown, "old_connection_count": count}
-    if questions.failed_within is not None:
-        found["failed_logins"] = failed_logins(client, questions.failed_within)
-    return found
+def _ask(client: redis.Redis, *words: str) -> object:
+    """Return an answer as it came; redis-py's own reading fails on some names of clients."""
+    connection = cast("redis.Connection", client.connection)
+    connection.send_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+    return connection.read_response()
+
+
+def _entries(answer: object) -> Iterable[dict[str, str]]:
+    """Yield each entry of ACL LOG, which answers with names and values in turn."""
+    for entry in answer if isinstance(answer, list) else ():
+        if isinstance(entry, list):
+            words = [str(word) for word in entry]
+            yield dict(zip(words[::2], words[1::2], strict=False))
+
+
+def _fields(line: str) -> dict[str, str]:
+    """Split ``addr=10.0.0.7:4711 name=app=web``: only the first sign of each word separates."""
+    pairs = (word.partition("=") for word in line.split(" "))
+    return {name: value for name, _, value in pairs}
+
+
+def _number(text: str | None) -> int:
+    """Return a count, in whole units; 0 for anything else."""
+    whole = _DIGITS.fullmatch((text or "").partition(".")[0])
+    return int(whole[0]) if whole else 0

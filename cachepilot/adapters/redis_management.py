@@ -114,7 +114,8 @@ class RedisManagement:
             users |= zip(strangers, _ask_together(client, *asked_again), strict=True)
             asked = {name: value for name, value in values.items() if name in directives}
             seen = self._seen(tenant_name, info, asked, users)
-            return replace(seen, **ask_about_clients(client, clients))
+            found = ask_about_clients(self._connections, tenant_name, instance, clients, seen)
+            return replace(seen, **found)
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(

@@ -57,7 +57,7 @@ class MemoryWriter(Protocol):
     def promote_credential(
         self, tenant_name: TenantName, *, user: str, revision: int, now: datetime
     ) -> None:
-        """Record that a pending password came into force."""
+        """Record that a password came into force now."""
 
     def forget_credentials(
         self, tenant_name: TenantName, *, user: str, revisions: tuple[int, ...]

@@ -18,7 +18,7 @@ from cachepilot.plan.containers import container_name
 from cachepilot.reconcile import VisitResult
 from cachepilot.spec.document import TenantName
 from cachepilot.status.conditions import ConditionStatus, ConditionType, TenantStatus
-from cachepilot.status.logins import new_failed_logins, tell_failed_logins
+from cachepilot.status.logins import failed_logins, tell_failed_logins
 from cachepilot.status.ports import EventLog, StatusStore
 
 
@@ -47,6 +47,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._statuses: dict[TenantName, TenantStatus] = {}
         self._complaints: dict[TenantName, str] = {}
+        self._failed: dict[TenantName, frozenset[tuple[str, str]]] = {}
         self._unpublished = ""
 
     def statuses(self) -> tuple[TenantStatus, ...]:
@@ -77,14 +78,7 @@ class Fleet:
             before = self._statuses.get(status.tenant_name)
             self._statuses[status.tenant_name] = status
         self._tell_transitions(before, status)
-        for failed in new_failed_logins(before, status):
-            self._record(
-                status.observed_at,
-                status.tenant_name,
-                "FailedLogins",
-                tell_failed_logins(failed),
-                warning=True,
-            )
+        self._tell_failed_logins(before, status)
         try:
             self._board.publish(status)
         except CachePilotError as error:
@@ -99,6 +93,7 @@ class Fleet:
         with self._lock:
             self._statuses.pop(tenant_name, None)
             self._complaints.pop(tenant_name, None)
+            self._failed.pop(tenant_name, None)
         try:
             self._board.withdraw(tenant_name)
         except CachePilotError as error:
@@ -160,6 +155,20 @@ class Fleet:
             and status.settings_digest == settings_digest
             and not status.plan
         )
+
+    def _tell_failed_logins(self, before: TenantStatus | None, after: TenantStatus) -> None:
+        """Tell from where logins fail, once for each, also across visits that could not ask."""
+        name, found = after.tenant_name, failed_logins(after)
+        if found is None:
+            return
+        told = self._failed.get(name)
+        if told is None:
+            told = frozenset(each.whence for each in failed_logins(before) or ())
+        self._failed[name] = frozenset(each.whence for each in found)
+        for failed in found:
+            if failed.whence not in told:
+                text = tell_failed_logins(failed)
+                self._record(after.observed_at, name, "FailedLogins", text, warning=True)
 
     def _tell_transitions(self, before: TenantStatus | None, after: TenantStatus) -> None:
         for condition in after.conditions:

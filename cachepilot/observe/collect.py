@@ -142,9 +142,10 @@ def _ask_about_clients(snapshot: Snapshot, questions: Questions) -> ClientQuesti
     current = memory.credential(questions.customer)
     if current is None or current.since is None or current.revision == 1:
         return ClientQuestions()
-    over = now - (current.since + questions.grace)
+    since = min(current.since, now)
+    over = now - (since + questions.grace)
     in_force = [kept for kept in memory.credentials_of(questions.customer) if not kept.pending]
     return ClientQuestions(
-        older_than=now - current.since if len(in_force) > 1 else None,
+        older_than=now - since if len(in_force) > 1 else None,
         failed_within=over if over > timedelta(0) else None,
     )

@@ -233,6 +233,11 @@ class SeenFailedLogins:
     count: int
     is_proxy: bool = False
 
+    @property
+    def whence(self) -> tuple[str, str]:
+        """What tells one origin from another."""
+        return self.address, self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenServer:
@@ -244,9 +249,10 @@ class SeenServer:
         resident_memory: Bytes that the process really holds.
         keys: Keys in all databases.
         old_connections: Clients that connected before the password was replaced, the oldest
-            first; asked only while the one before still works. Not all, if there are many.
+            first, and not all if there are many; None when nobody asked, or could not.
         old_connection_count: How many there are in all.
-        failed_logins: Of the customer's user, since the password before stopped to work.
+        failed_logins: Of the customer's user, since the password before stopped to work; None
+            when nobody asked, or could not.
     """
 
     engine: Engine
@@ -260,9 +266,9 @@ class SeenServer:
     clients: int
     directives: tuple[tuple[str, str], ...]
     users: tuple[SeenUser, ...]
-    old_connections: tuple[SeenConnection, ...] = ()
+    old_connections: tuple[SeenConnection, ...] | None = None
     old_connection_count: int = 0
-    failed_logins: tuple[SeenFailedLogins, ...] = ()
+    failed_logins: tuple[SeenFailedLogins, ...] | None = None
 
     def directive(self, name: str) -> str | None:
         """Return the value of directive *name*, or None if the server does not know it."""

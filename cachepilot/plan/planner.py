@@ -174,11 +174,12 @@ def _plan_live(
     yield from plan_leftovers(spec, seen, server)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
-    yield from plan_promotion(spec, seen, memory)
     yield from plan_mode_change(spec, seen, server, uid=uid, certificate=memory.certificate)
     if not spared:
         yield from plan_directives(spec, seen, server, directives)
     yield from plan_shrinking(spec, seen, server, rules)
+    # A login needs room for a connection, which the changes before may have to make.
+    yield from plan_promotion(spec, seen, memory)
     stale = bool(seen.stale_certificates) and memory.certificate == seen.memory.certificate
     yield from plan_pruning(spec, stale=stale, keep=memory.certificate)
     if not spared:

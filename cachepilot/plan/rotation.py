@@ -75,6 +75,14 @@ def plan_promotion(spec: TenantSpec, seen: Snapshot, memory: Memory) -> Iterator
             user=CUSTOMER,
             revision=pending.revision,
         )
+    current = memory.credential(CUSTOMER)
+    if current and current.since and current.since > seen.at:
+        yield PromoteCredential(
+            tenant_name=spec.name,
+            cause="it came into force while the clock was wrong",
+            user=CUSTOMER,
+            revision=current.revision,
+        )
     for user in OWN_USERS:
         ended = replaced_passwords(spec, memory, user)
         if over := tuple(sorted(old.revision for old in ended if old.until <= seen.at)):

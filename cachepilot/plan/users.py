@@ -39,8 +39,9 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
     the only reliable proof that nobody edited a user's commands is to compare it, on the same
     server, with a user that was given the very same rules.
 
-    The last one is a marker that nobody can use, whose key pattern stands for the revision of all
-    the others: it is set after them, so a server that has it was told everything.
+    The last one is a marker that nobody can use, whose key pattern stands for the commands of all
+    the others: it is set after them, so a server that has it was told all of these rules, and one
+    that has another is told again, because user and twin may still agree on what held before.
     """
     scripting = () if spec.scripting else ("-@scripting",)
     users = (
@@ -83,8 +84,12 @@ def user_differences(
 ) -> Iterator[tuple[AclUser, str]]:
     """Yield each user that must be set again, with the reason."""
     live = {user.name: user for user in seen.users}
+    marker = live.get(MARKER)
+    is_told = any(user.name == MARKER and marker and user.keys == marker.keys for user in wanted)
     for user in wanted:
-        if why := _difference(user, live.get(user.name), live.get(twin_of(user.name))):
+        # Which of the two was edited cannot be known, so both are set again.
+        other = live.get(user.name.removeprefix(_TWIN) if _is_twin(user) else twin_of(user.name))
+        if why := _difference(user, live.get(user.name), other, is_told=is_told):
             yield user, why
 
 
@@ -94,19 +99,27 @@ def strangers(wanted: tuple[AclUser, ...], seen: SeenServer) -> tuple[str, ...]:
 
 
 def _marker(users: tuple[AclUser, ...]) -> AclUser:
-    revision = hashlib.sha256(render_users(users).encode()).hexdigest()[:12]
+    revision = hashlib.sha256(repr([user.commands for user in users]).encode()).hexdigest()[:12]
     return AclUser(name=MARKER, enabled=False, keys=f"~{revision}", commands=("-@all",))
 
 
-def _difference(wanted: AclUser, seen: SeenUser | None, twin: SeenUser | None) -> str:
+def _is_twin(user: AclUser) -> bool:
+    return user.name.startswith(_TWIN)
+
+
+def _difference(
+    wanted: AclUser, seen: SeenUser | None, other: SeenUser | None, *, is_told: bool
+) -> str:
+    """Return what is wrong with one user; *other* is its twin, or whose twin it is."""
     if seen is None:
         return "the server does not have it"
+    commands = other is not None and other.commands != seen.commands
     checks = (
         ("password", sorted(str(each) for each in wanted.passwords) != list(seen.passwords)),
         ("flags", (("on",) if wanted.enabled else ("off",)) != seen.flags),
         ("keys", wanted.keys != seen.keys),
         ("channels", wanted.channels != seen.channels),
-        ("commands", twin is not None and twin.commands != seen.commands),
+        ("commands", commands or (not is_told and wanted.name != MARKER)),
     )
     changed = [what for what, differs in checks if differs]
     return f"{', '.join(changed)} changed" if changed else ""

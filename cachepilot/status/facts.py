@@ -155,6 +155,8 @@ def _grace(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> str:
         return ""
     until = max(old.until for old in replaced)
     words = f"the password before works until {until:%Y-%m-%d %H:%M:%SZ}"
+    if server.old_connections is None:
+        return f"{words}; which of its {server.clients} connections are older is not known"
     if not server.old_connections:
         return f"{words}; no connection is older than the new one"
     shown = ", ".join(

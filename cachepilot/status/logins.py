@@ -6,12 +6,10 @@ from cachepilot.observe.snapshot import SeenFailedLogins, SeenServer
 from cachepilot.status.conditions import TenantStatus
 
 
-def new_failed_logins(
-    before: TenantStatus | None, after: TenantStatus
-) -> tuple[SeenFailedLogins, ...]:
-    """Return from where logins failed in *after* and had not yet in *before*."""
-    known = {(each.address, each.name) for each in _failed(before)}
-    return tuple(each for each in _failed(after) if (each.address, each.name) not in known)
+def failed_logins(status: TenantStatus | None) -> tuple[SeenFailedLogins, ...] | None:
+    """Return from where logins failed, as far as *status* knows; None if it does not."""
+    server = status.snapshot.server if status and status.snapshot else None
+    return server.failed_logins if isinstance(server, SeenServer) else None
 
 
 def tell_failed_logins(failed: SeenFailedLogins) -> str:
@@ -26,8 +24,3 @@ def tell_failed_logins(failed: SeenFailedLogins) -> str:
         f"{failed.count} failed logins from {failed.address}{via}{name} since the password before "
         "stopped to work; maybe somebody there still uses it"
     )
-
-
-def _failed(status: TenantStatus | None) -> tuple[SeenFailedLogins, ...]:
-    server = status.snapshot.server if status and status.snapshot else None
-    return server.failed_logins if isinstance(server, SeenServer) else ()

@@ -91,7 +91,7 @@ class FakeMemoryWriter(_Writer):
     def promote_credential(self, tenant_name, *, user, revision, now):
         credentials = tuple(
             replace(kept, pending=False, since=now)
-            if (kept.user, kept.revision, kept.pending) == (user, revision, True)
+            if (kept.user, kept.revision) == (user, revision)
             else kept
             for kept in self.world.memory(tenant_name).credentials
         )

@@ -149,3 +149,35 @@ def pause_named(world, spec):
             outcomes=(),
         )
     ).after
+
+
+def test_a_password_that_came_into_force_in_the_future_ends_all_the_same():
+    """A clock that was once years ahead must not stop rotation until then."""
+    spec = tenant("acme", **_LASTING, rotate_every=timedelta(days=30), grace=24 * HOUR)
+    world = settled(spec)
+    diary = Diary(world)
+    present = world.now
+    world.now += timedelta(days=3000)
+    visit(diary, spec)
+
+    world.now = present + HOUR
+    visit(diary, spec)
+    world.now += timedelta(days=2)
+    visit(diary, spec)
+
+    kept = world.memory("acme").credentials_of("default")
+    assert [each.revision for each in kept] == [2]
+    world.now += timedelta(days=31)
+    visit(diary, spec)
+    assert world.memory("acme").credential("default").revision == 3
+
+
+def test_no_more_than_nine_passwords_work_however_fast_they_follow():
+    world = settled()
+    diary = Diary(world)
+    for day in range(1, 29):
+        spec = tenant("acme", rotated_at=f"2026-02-{day:02}T00:00:00Z", grace=24 * HOUR)
+        world.now += timedelta(minutes=1)
+        visit(diary, spec)
+        assert len(diary.accepted()) <= 9
+    assert diary.documented == "drawn 29"

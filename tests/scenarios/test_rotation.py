@@ -1,5 +1,8 @@
 """A password follows another on real servers: nobody is cut off, and the old one ends in time."""
 
+import socket
+from contextlib import ExitStack
+
 import pytest
 import redis
 
@@ -53,8 +56,10 @@ def test_failed_logins_after_the_grace_are_told_once(fleet, engine):
     tenant = fleet.tenant(f"log{engine}").write({"engine": {"image": ENGINES[engine]}}).settle()
     old = tenant.password()
     rotate(fleet, tenant, "--grace", "0s")
-    for _ in range(3):
-        assert not works(tenant, old)
+    with tenant.client(client_name="app=web") as client:
+        for _ in range(3):
+            with pytest.raises(redis.AuthenticationError):
+                client.execute_command("AUTH", old)
 
     def told():
         fleet.hang_up()
@@ -66,6 +71,8 @@ def test_failed_logins_after_the_grace_are_told_once(fleet, engine):
 
     event = eventually(told)[0]
     assert "the bridge's own address" in event["message"]
+    assert "app=web" in event["message"]
+    assert tenant.word == "Ready"
     assert len(told()) == 1
 
 
@@ -73,3 +80,19 @@ def test_a_rotation_in_a_born_document_is_already_served(fleet):
     tenant = fleet.tenant("rotborn").write({"auth": {"rotatedAt": "2026-01-01T00:00:00Z"}})
     tenant.settle()
     assert [c["revision"] for c in tenant.record()["credentials"] if c["user"] == "default"] == [1]
+
+
+def test_a_crowd_of_clients_hides_nothing_but_itself(fleet):
+    tenant = fleet.tenant("rotcrowd").write({"access": {"mode": "plain-only"}}).settle()
+    old, port = tenant.password(), tenant.port("plain")
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        rotate(fleet, tenant)
+        assert "is not known" in tenant.condition("CredentialsApplied")["message"]
+        fleet.ctl("set", tenant.name, "spec.auth.grace=0s", "--wait")
+        with (
+            tenant.client("plain", password=old) as client,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            client.ping()

@@ -76,7 +76,7 @@ class AdoptPassword(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteCredential(BaseAction):
-    """Document a pending password; the grace of the one before begins."""
+    """Document a password; the grace of the one before begins now."""
 
     user: str
     revision: int
