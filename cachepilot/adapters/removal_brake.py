@@ -57,11 +57,13 @@ class RemovalBrake:
         names = self._source.names()
         missing = self._known(names)
         absent = [name for name in missing if self._source.read(name).presence is Presence.ABSENT]
-        self.engaged = ""
+        engaged = ""
         if not names:
-            self.engaged = self._judge_empty(missing)
+            engaged = self._judge_empty(missing)
         elif len(absent) > _ALWAYS_ALLOWED:
-            self.engaged = self._judge(self._known(frozenset()), absent)
+            engaged = self._judge(self._known(frozenset()), absent)
+        # At once: whoever reads in between must not see a brake that is let go for a moment.
+        self.engaged = engaged
         return changed if bool(before) == bool(self.engaged) else changed | frozenset(absent)
 
     def names(self) -> frozenset[TenantName]:

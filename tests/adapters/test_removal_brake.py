@@ -105,6 +105,21 @@ def test_many_that_vanish_at_once_are_unknown_and_not_absent():
     assert changed == {"changed", "t0", "t1", "t2", "t3"}, "their status must say so at once"
 
 
+def test_whoever_reads_while_the_folder_is_listed_again_still_meets_the_brake():
+    bench = Bench(10)
+    bench.lose(5)
+    met, recall = [], bench.memories.__getitem__
+
+    def recall_beside_a_worker(name):
+        met.append(bench.presence("t0"))
+        return recall(name)
+
+    bench.brake._recall = recall_beside_a_worker
+    bench.brake.refresh(NOON)
+
+    assert set(met) == {Presence.UNKNOWN}
+
+
 def test_the_brake_lets_go_when_files_come_back():
     bench = Bench(10)
     bench.lose(5)
