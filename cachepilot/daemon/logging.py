@@ -1,4 +1,8 @@
-"""Log lines: JSON for machines, words on a terminal."""
+"""Log lines: JSON for machines, words on a terminal.
+
+All of it is ASCII. A visit must not fail because somebody's words do not fit the locale that the
+daemon happened to be started with.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +66,7 @@ def configure(level: str, stream: TextIO) -> Logger:
 
 
 def _json(line: Mapping[str, object]) -> str:
-    return json.dumps(line, ensure_ascii=False, default=str)
+    return json.dumps(line, default=str)
 
 
 def _words(line: Mapping[str, object]) -> str:
@@ -71,5 +75,6 @@ def _words(line: Mapping[str, object]) -> str:
     words = [f"{ts[1]} {level[1]!s:7} {event[1]}"]
     for name, value in details:
         text = str(value)
-        words.append(f"{name}={text if text.isalnum() else json.dumps(text, ensure_ascii=False)}")
+        plain = text.isascii() and text.isalnum()
+        words.append(f"{name}={text if plain else json.dumps(text)}")
     return " ".join(words)

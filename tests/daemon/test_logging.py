@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+
+import pytest
 
 from cachepilot.daemon.logging import Logger
 
@@ -61,3 +66,37 @@ def test_what_json_does_not_know_becomes_text():
     Logger(stream, least="info").info("seen", at=NOON)
 
     assert json.loads(stream.getvalue())["at"] == str(NOON)
+
+
+SPEAKER = r"""
+import sys
+from cachepilot.daemon.logging import configure
+if sys.argv[1:]:
+    sys.stdout.isatty = lambda: True
+configure("info", sys.stdout).info("told", detail="cut off\u2026", word="\u00e4", name="\udcff")
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "iso-8859-1"},
+        {"PYTHONIOENCODING": "utf-8"},
+    ],
+)
+def test_no_word_is_too_foreign_for_the_locale_of_the_daemon(locale, terminal):
+    ran = subprocess.run(
+        [sys.executable, "-c", SPEAKER, *(["terminal"] if terminal else [])],
+        env={**os.environ, **locale},
+        capture_output=True,
+        text=True,
+        encoding="ascii",
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    if not terminal:
+        told = json.loads(ran.stdout)
+        assert (told["detail"], told["word"], told["name"]) == ("cut off…", "ä", "\udcff")
