@@ -102,7 +102,8 @@ def test_whatever_somebody_edited_is_named(changes, why):
         user.name: reason for user, reason in user_differences(WANTED, edited(CUSTOMER, **changes))
     }
 
-    assert found == {CUSTOMER: why}
+    twin = {twin_of(CUSTOMER): "commands changed"} if "commands" in changes else {}
+    assert found == {CUSTOMER: why, **twin}
 
 
 def test_an_edited_twin_is_mended_with_its_user():
@@ -111,7 +112,16 @@ def test_an_edited_twin_is_mended_with_its_user():
         for user, _ in user_differences(WANTED, edited(twin_of(DAEMON), commands="+@all"))
     }
 
-    assert found >= {DAEMON}
+    assert found == {DAEMON, twin_of(DAEMON)}
+
+
+def test_other_rules_reach_a_server_on_which_user_and_twin_still_agree():
+    other = wanted_users(replace(SPEC, scripting=not SPEC.scripting), SEEN.memory, NOON)
+
+    found = [user.name for user, _ in user_differences(other, ANSWERS)]
+
+    assert sorted(found[:-1]) == sorted([CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON)])
+    assert found[-1] == MARKER  # a visit that is cut before it tells everybody again
 
 
 def test_a_user_that_the_server_does_not_have_is_set():
