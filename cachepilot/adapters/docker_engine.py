@@ -152,16 +152,10 @@ class DockerEngine:
             raise
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
-        """Stop a container, giving the server *timeout* to save."""
+        """Stop a container, giving the server *timeout* to save before it is killed."""
         self._own(tenant_name, container_id)
         with engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
-
-    def stop_unsaved(
-        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta
-    ) -> None:
-        """Stop a container whose server could not save; it is killed if it does not end."""
-        self.stop(tenant_name, container_id=container_id, timeout=timeout)
 
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int

@@ -147,10 +147,11 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
             containers.create(name, workload, instance=instance)
         case a.StartContainer(role=role, instance=instance):
             containers.start(name, role=role, instance=instance)
-        case a.StopContainer(container_id=container_id, timeout=timeout):
+        case (
+            a.StopContainer(container_id=container_id, timeout=timeout)
+            | a.StopUnsaved(container_id=container_id, timeout=timeout)
+        ):
             containers.stop(name, container_id=container_id, timeout=timeout)
-        case a.StopUnsaved(container_id=container_id, timeout=timeout):
-            containers.stop_unsaved(name, container_id=container_id, timeout=timeout)
         case a.RestartContainer(container_id=container_id, timeout=timeout, instance=instance):
             containers.restart(name, container_id=container_id, timeout=timeout, instance=instance)
         case a.RemoveContainer(container_id=container_id, digest=digest):

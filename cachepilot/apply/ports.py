@@ -164,12 +164,7 @@ class ContainerWriter(Protocol):
         """
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
-        """Stop a container, giving the server *timeout* to save."""
-
-    def stop_unsaved(
-        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta
-    ) -> None:
-        """Stop a container whose server could not save; it is killed if it does not end."""
+        """Stop a container, giving the server *timeout* to save before it is killed."""
 
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int

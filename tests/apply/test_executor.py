@@ -115,14 +115,15 @@ def test_an_action_is_exactly_one_call_that_hands_on_what_it_holds(kind):
         assert name == "now" or fields[name] == value
 
 
-def test_no_two_actions_are_the_same_call():
+def test_no_two_actions_are_the_same_call_but_stops_that_differ_in_what_they_risk():
     verbs = []
     for kind in KINDS:
         recorder = Recorder()
         perform(make(kind), recorder.writers, now=NOON)
         verbs += [call[:2] for call in recorder.calls]
 
-    assert len(set(verbs)) == len(KINDS)
+    verbs.remove(("containers", "stop"))
+    assert len(set(verbs)) == len(verbs)
 
 
 def test_every_verb_of_the_write_ports_belongs_to_an_action():

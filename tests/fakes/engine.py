@@ -125,9 +125,6 @@ class FakeContainerWriter:
         elif seen.liveness in _ALIVE:
             self.world.end(tenant_name, exit_code=0)
 
-    def stop_unsaved(self, tenant_name, *, container_id, timeout):
-        self.stop(tenant_name, container_id=container_id, timeout=timeout)
-
     def restart(self, tenant_name, *, container_id, timeout, instance):
         self._effect()
         self._check_data(tenant_name)
