@@ -74,7 +74,6 @@ class HostFacts:
             resting_ports=view.resting_ports,
             resting_uids=view.resting_uids,
             bridges=view.bridges,
-            listening_ports=frozenset(port for _, port in listeners),
             listeners=listeners,
             foreign_addresses=tuple(address for address in bind if is_foreign(address)),
         )

@@ -313,8 +313,8 @@ class SeenHost:
         owned_ports: (port, tenant) of the durable ledger.
         owned_uids: (uid, tenant) of the durable ledger.
         resting_ports: Ports that were released too recently to be given again.
-        listening_ports: Ports on which something listens right now, ours included.
-        listeners: The same with the address of each, an IPv4 one always in its own spelling.
+        listeners: Addresses and ports on which something listens right now, ours included; an
+            IPv4 address is always in its own spelling.
         bridges: (bridge index, tenants on it).
         foreign_addresses: Wanted bind addresses that are not addresses of this host.
     """
@@ -324,10 +324,14 @@ class SeenHost:
     owned_uids: tuple[tuple[int, str], ...] = ()
     resting_ports: frozenset[int] = frozenset()
     resting_uids: frozenset[int] = frozenset()
-    listening_ports: frozenset[int] = frozenset()
     listeners: frozenset[tuple[str, int]] = frozenset()
     bridges: tuple[tuple[int, int], ...] = ()
     foreign_addresses: tuple[str, ...] = ()
+
+    @property
+    def listening_ports(self) -> frozenset[int]:
+        """Ports on which something listens right now, on whichever address."""
+        return frozenset(port for _, port in self.listeners)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

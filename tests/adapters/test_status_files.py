@@ -49,7 +49,7 @@ SHARED = SeenHost(
     owned_ports=((7300, "acme"), (7301, "beta")),
     owned_uids=((200_000, "acme"),),
     resting_ports=frozenset({7302}),
-    listening_ports=frozenset({22, 7300}),
+    listeners=frozenset({("0.0.0.0", 22), ("127.0.0.1", 7300)}),
     bridges=((0, 2),),
     foreign_addresses=("203.0.113.9",),
 )

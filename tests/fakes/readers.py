@@ -88,7 +88,6 @@ class FakeHost:
             authority=authority,
             owned_ports=tuple(ports),
             owned_uids=tuple(uids),
-            listening_ports=frozenset(self.world.listening if new_ports else ()),
             listeners=frozenset(("0.0.0.0", at) for at in self.world.listening if new_ports),
             bridges=tuple(bridges.items()),
             foreign_addresses=tuple(address for address in bind if address in self.world.foreign),

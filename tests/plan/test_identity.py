@@ -25,6 +25,10 @@ HELD = Reservation(tls_port=7301, plain_port=7601, uid=101, bridge=0)
 PORTS = st.sets(st.integers(7300, 7305) | st.integers(7600, 7605))
 
 
+def listening_on(*ports):
+    return frozenset(("127.0.0.1", port) for port in ports)
+
+
 def choose(spec, *, held=None, under=NARROW, **host):
     seen = replace(
         BLANK,
@@ -54,7 +58,7 @@ def test_whatever_is_chosen_is_free_and_nothing_is_refused_while_something_is_fr
         owned_uids=tuple((uid, "somebody-else") for uid in uids),
         resting_ports=frozenset(resting),
         resting_uids=frozenset(resting_uids),
-        listening_ports=frozenset(listening),
+        listeners=listening_on(*listening),
     )
 
     taken = owned | resting | listening
@@ -91,7 +95,7 @@ def test_what_is_held_is_kept_even_if_it_listens_and_the_ranges_moved():
         tenant(),
         held=HELD,
         under=moved,
-        listening_ports=frozenset({7301}),
+        listeners=listening_on(7301),
         owned_ports=((7301, "acme"),),
     )
 
@@ -116,8 +120,8 @@ def test_a_pin_that_is_taken_back_leaves_the_port_where_clients_know_it():
     ("host", "reason"),
     [
         ({"owned_ports": ((7301, "other"),)}, "PortConflict"),
-        ({"owned_ports": ((7301, "other"),), "listening_ports": {7301}}, "PortConflict"),
-        ({"listening_ports": frozenset({7301})}, "PortInUse"),
+        ({"owned_ports": ((7301, "other"),), "listeners": listening_on(7301)}, "PortConflict"),
+        ({"listeners": listening_on(7301)}, "PortInUse"),
         ({"resting_ports": frozenset({7301})}, None),
         ({"owned_ports": ((7301, "acme"),)}, None),
     ],
@@ -137,7 +141,7 @@ def test_a_pinned_port_must_be_ours_or_nobodys(host, reason):
 
 def test_a_pinned_plain_port_is_held_to_the_same():
     chosen = choose(
-        tenant(access=AccessMode.DUAL_MODE, plain_port=7601), listening_ports=frozenset({7601})
+        tenant(access=AccessMode.DUAL_MODE, plain_port=7601), listeners=listening_on(7601)
     )
 
     assert chosen.reason == "PortInUse"
@@ -148,7 +152,7 @@ def test_what_a_visit_reserved_before_it_was_cut_short_is_taken_up_again():
         tenant(),
         owned_ports=((7304, "acme"), (7302, "acme"), (7600, "acme"), (7303, "other")),
         owned_uids=((104, "acme"), (100, "other")),
-        listening_ports=frozenset({7302}),
+        listeners=listening_on(7302),
     )
 
     assert (chosen.tls_port, chosen.uid) == (7302, 104)
