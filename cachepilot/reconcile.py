@@ -170,6 +170,7 @@ class _Errand:
             seen=None,
             plan=Plan(),
             outcomes=(),
+            was_known=self._was_known(),
         )
         try:
             memory = self.world.readers.memory.recall(self.name)
@@ -202,6 +203,10 @@ class _Errand:
         else:
             self.world.status.publish(status)
         return status
+
+    def _was_known(self) -> bool:
+        before = self.world.status.read(self.name)
+        return before is not None and before.generation > 0
 
     def _converge(
         self, visit: Visit, spec: TenantSpec, done: tuple[Outcome, ...]

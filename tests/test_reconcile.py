@@ -548,6 +548,23 @@ def test_no_status_outlives_a_file_that_never_was_valid(daemon):
     assert result.requeue == Requeue(ended=True)
 
 
+def test_a_status_is_not_taken_back_while_neither_the_file_nor_the_record_can_be_seen(serving):
+    """As with two mounts that are late: whoever was published is there all the same."""
+    serving.world.memories.clear()
+    serving.folder.vanish()
+
+    result = serving.visit()
+
+    assert serving.board.published[-1] == result.status
+    assert not result.requeue.ended
+
+    serving.folder.remove(since=serving.world.now, now=serving.world.now)
+    result = serving.visit()
+
+    assert serving.board.published == []
+    assert result.requeue.ended
+
+
 def test_whoever_has_a_record_keeps_a_status_without_a_file(serving):
     serving.folder.vanish()
 

@@ -53,6 +53,7 @@ class Visit:
         outcomes: How the last actions ended.
         trouble: Why the visit ended early, in a sentence, or empty.
         acting: Whether the plan is being carried out right now and takes the server down.
+        was_known: Whether the status before told of a document that was valid once.
     """
 
     tenant_name: TenantName
@@ -64,11 +65,16 @@ class Visit:
     outcomes: tuple[Outcome, ...]
     trouble: str = ""
     acting: bool = False
+    was_known: bool = False
 
     @property
     def is_of_nobody(self) -> bool:
-        """Whether there is neither a document nor a record, so nothing to have a status."""
-        return not self.reading.source and not self.trouble and self.memory == Memory()
+        """Whether there is neither a document nor a record, so nothing to have a status.
+
+        Whoever was known goes only with a complete listing: two lost mounts are nobody's end.
+        """
+        is_blank = not self.reading.source and not self.trouble and self.memory == Memory()
+        return is_blank and (self.reading.presence is Presence.ABSENT or not self.was_known)
 
 
 def summarize(
