@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -106,6 +107,10 @@ class ListenSettings(SpecModel):
     port: int = Field(9621, ge=0, le=65_535, description="Port to listen on; 0 is off.")
 
 
+# Sections and keys that a reload leaves as they are; the reference says so of each.
+READ_AT_START = ("docker", "listen", "daemon.workers", "daemon.debounceMilliseconds")
+
+
 class Settings(Rules):
     """Everything in cachepilot.yaml."""
 
@@ -126,18 +131,10 @@ class Settings(Rules):
         return Rules.model_construct(**{name: getattr(self, name) for name in Rules.model_fields})
 
     def differs_at_start(self, other: Settings) -> list[str]:
-        """Return the sections that differ from *other* and are read only at the start."""
-        daemon, before = self.daemon, other.daemon
-        checks = (
-            ("docker", self.docker != other.docker),
-            ("listen", self.listen != other.listen),
-            ("daemon.workers", daemon.workers != before.workers),
-            (
-                "daemon.debounceMilliseconds",
-                daemon.debounceMilliseconds != before.debounceMilliseconds,
-            ),
-        )
-        return [name for name, differs in checks if differs]
+        """Return what differs from *other* and is read only at the start."""
+        return [
+            path for path in READ_AT_START if attrgetter(path)(self) != attrgetter(path)(other)
+        ]
 
     @property
     def digest(self) -> str:

@@ -160,6 +160,12 @@ def test_digest_is_about_what_is_in_force(tmp_path):
     assert other.digest != silent.digest
 
 
+def test_what_a_reload_takes_over_is_not_named(tmp_path):
+    taken_over = "ports: {quarantine: 2d}\ndaemon: {resync: 1h, watchdog: 1m}\nlimits: {cpus: 2}\n"
+
+    assert load(tmp_path, taken_over).differs_at_start(load(tmp_path, "{}\n")) == []
+
+
 def test_settings_that_are_read_only_at_the_start_are_named(tmp_path):
     before = load(tmp_path, "daemon: {workers: 2}\n")
     after = load(

@@ -19,7 +19,7 @@ from cachepilot.daemon.loop import Counters
 from cachepilot.daemon.metrics import DaemonCollector, DaemonFacts
 from cachepilot.daemon.tenant_metrics import GAUGES
 from cachepilot.plan import actions
-from cachepilot.settings import Settings
+from cachepilot.settings import READ_AT_START, Settings
 from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.headroom import container_limit
 from cachepilot.spec.quantities import size_from_text, size_to_text
@@ -28,19 +28,6 @@ from tests.docs import reasons
 
 REFERENCE = Path("docs/reference")
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-# What the daemon takes once when it starts.
-NEEDS_DAEMON_RESTART = frozenset(
-    {
-        "daemon.debounceMilliseconds",
-        "daemon.workers",
-        "docker.socket",
-        "docker.timeout",
-        "listen.address",
-        "listen.port",
-        "ports.quarantine",
-    }
-)
 
 
 def filled_in(page: str) -> str:
@@ -96,7 +83,8 @@ def _settings() -> Iterator[str]:
 def _settings_row(field: Field) -> tuple[str, ...]:
     facts = dict(field.facts)
     path = field.path.removeprefix("settings.")
-    late = " *Read at the start of the daemon.*" if path in NEEDS_DAEMON_RESTART else ""
+    at_start = any(f"{path}.".startswith(f"{each}.") for each in READ_AT_START)
+    late = " *Read at the start of the daemon.*" if at_start else ""
     default = _code(_range(path) if "last" in field.fields else facts.get("Default"))
     return _name(field, "settings."), _type(field, facts), default, field.description + late
 
