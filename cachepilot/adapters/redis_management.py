@@ -37,6 +37,7 @@ _SATURATED = "max number of clients"
 # Far more than an honest server has; a dishonest one must not fill our logs.
 _MOST_USERS = 32
 _LONGEST_NAME, _LONGEST_VALUE = 64, 1024
+_BEYOND_COUNTING = 1 << 63
 _SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
 
 Reply = dict[str, Any]
@@ -119,7 +120,10 @@ class RedisManagement:
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(
-                _why(error), saturated=_SATURATED in str(error), busy=_is_busy(error)
+                _why(error),
+                saturated=_SATURATED in str(error),
+                busy=_is_busy(error),
+                silent=_is_silence(error),
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             # Whoever took a server over may answer anything.
@@ -359,13 +363,19 @@ def _is_busy(error: Exception) -> bool:
     return str(error).startswith("BUSY ")
 
 
+def _is_silence(error: Exception) -> bool:
+    """Return whether we waited in vain, for an answer or at a door where too many wait."""
+    waited = (TimeoutError, BlockingIOError, redis.exceptions.TimeoutError)
+    return isinstance(error, waited) or isinstance(error.__context__, waited)
+
+
 def _number(answer: object) -> int:
-    """Return a count.
+    """Return a count, which no server has more of than fit into 64 bits.
 
     Raises:
         ValueError: It is none, so the rest is not to be believed either.
     """
-    if not isinstance(answer, int) or answer < 0:
+    if not isinstance(answer, int) or not 0 <= answer < _BEYOND_COUNTING:
         raise ValueError("not a count")
     return answer
 

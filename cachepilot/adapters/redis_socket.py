@@ -35,14 +35,15 @@ class GuardedSocket:
         """Receive within the allowance.
 
         Raises:
-            redis.exceptions.ConnectionError: The allowance is used up.
+            redis.exceptions.ConnectionError: The allowance of bytes is used up.
+            redis.exceptions.TimeoutError: That of seconds is.
         """
         received = self._plain.recv(size)
         self._bytes -= len(received)
         if self._bytes < 0:
             raise redis.exceptions.ConnectionError("it answers more than anybody asked for")
         if self._monotonic() > self._end:
-            raise redis.exceptions.ConnectionError("it answers too slowly")
+            raise redis.exceptions.TimeoutError("it answers too slowly")
         return received
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a socket has

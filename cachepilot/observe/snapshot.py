@@ -282,11 +282,13 @@ class Unreachable:
     Attributes:
         saturated: It answered that it has no room for another connection, so it is alive.
         busy: It answered that a script or function runs and runs.
+        silent: It let us wait, so nobody knows whether it would hear that it is to save and stop.
     """
 
     why: str
     saturated: bool = False
     busy: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

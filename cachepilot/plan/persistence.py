@@ -171,10 +171,11 @@ def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:
         if seen.server.directive("dir") == "":
             return "its data folder was deleted below it, so the server holds the last copy"
         return "it is loading its data" if seen.server.loading else ""
-    # A server in the middle of a script does not hear that it is to stop, and is killed.
-    busy = isinstance(seen.server, Unreachable) and seen.server.busy
+    # A server in the middle of a script, or one that hangs, does not hear that it is to stop, and
+    # is killed.
+    deaf = isinstance(seen.server, Unreachable) and (seen.server.busy or seen.server.silent)
     if mode_in_force(spec, seen) is AOF or (
-        not spec.serves and mode_in_force(spec, seen) is RDB and not busy
+        not spec.serves and mode_in_force(spec, seen) is RDB and not deaf
     ):
         # It keeps what it holds when it is told to stop.
         return ""

@@ -54,7 +54,7 @@ def test_a_trickle_ends_the_conversation(pair):
 
     clock.now = 16.0
 
-    with pytest.raises(redis.exceptions.ConnectionError, match="too slowly"):
+    with pytest.raises(redis.exceptions.TimeoutError, match="too slowly"):
         guarded.recv(1)
 
 

@@ -54,6 +54,7 @@ class Server:
     writes_paused: bool = False
     crowded: bool = False
     script: str = ""
+    hangs: bool = False
     socket: bool = True
 
 
@@ -126,6 +127,8 @@ class FakeWorld:
             return Unreachable("its management socket does not answer")
         if not self.is_answering(name):
             return Unreachable("it does not answer in time")
+        if server.hangs:
+            return Unreachable("it does not answer in time", silent=True)
         if server.script:
             return Unreachable("BUSY it is running a script", busy=True)
         if self.kept.get(name) == server.run_id:
@@ -156,7 +159,7 @@ class FakeWorld:
     def shut_down(self, name: TenantName) -> None:
         """End the process as SIGTERM does: it saves where it has save points."""
         server = self.servers.pop(name)
-        if server.script:
+        if server.script or server.hangs:
             self.end(name, exit_code=137)
             return
         if server.directives["save"]:

@@ -673,6 +673,14 @@ def stop_of_a_server_with_snapshots_that_runs_a_script():
 
 
 @scene
+def stop_of_a_server_with_snapshots_that_lets_us_wait():
+    """Nobody knows whether it would hear that it is to save and stop before it is killed."""
+    spec = tenant(persistence=RDB)
+    silent = Unreachable("Timeout reading from socket", silent=True)
+    return seeing(spec, wanted=replace(spec, state=State.STOPPED), server=silent)
+
+
+@scene
 def stop_that_was_waited_for_long_enough():
     spec = tenant()
     seen = look(settled(spec), spec)

@@ -459,11 +459,24 @@ def test_a_script_is_left_alone_where_nothing_has_to_stop():
     assert "EndScript" not in names(plan(hanging(), tenant(cpus=0.5)).actions)
 
 
+def writing(world):
+    world.servers["acme"].script = "writes"
+
+
+def silent(world):
+    world.servers["acme"].hangs = True
+
+
 @pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
-@pytest.mark.parametrize("meddle", [crowded, lambda world: None])
-def test_what_cannot_be_saved_is_stopped_when_patience_ends_and_that_is_said_before(state, meddle):
-    spec = tenant(state=state)
-    world = hanging("" if meddle is crowded else "writes")
+@pytest.mark.parametrize(
+    ("meddle", "mode"),
+    [(crowded, NONE), (writing, NONE), (writing, RDB), (silent, NONE), (silent, RDB)],
+)
+def test_what_cannot_be_saved_is_stopped_when_patience_ends_and_that_is_said_before(
+    state, meddle, mode
+):
+    spec = tenant(state=state, persistence=mode)
+    world = hanging("", persistence=mode)
     meddle(world)
 
     said = plan(world, spec)
@@ -483,12 +496,39 @@ def test_what_cannot_be_saved_is_stopped_when_patience_ends_and_that_is_said_bef
     assert plan(world, spec).actions == ()
 
 
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+def test_a_server_with_snapshots_that_comes_to_itself_again_is_saved_and_stopped(state):
+    world = hanging("", persistence=RDB)
+    silent(world)
+
+    visit(world, tenant(persistence=RDB, state=state))
+    world.servers["acme"].hangs = False
+    visit(world, tenant(persistence=RDB, state=state))
+    assert "acme" not in world.servers
+    visit(world, tenant(persistence=RDB))
+
+    assert world.servers["acme"].data == 5
+
+
+@pytest.mark.parametrize("meddle", [crowded, without_socket])
+def test_a_server_with_snapshots_that_hears_is_stopped_at_once_and_saves(meddle):
+    world = hanging("", persistence=RDB)
+    meddle(world)
+
+    visit(world, tenant(persistence=RDB, state=State.STOPPED))
+
+    assert "acme" not in world.servers
+    assert world.disk("acme").dump == 5
+
+
 @pytest.mark.parametrize("change", [{"restarted_at": WISH}, {"tls_port": 7400}, {"paused": True}])
-def test_a_mere_restart_never_gives_data_up(change):
-    world = hanging("writes")
+@pytest.mark.parametrize(("meddle", "mode"), [(writing, NONE), (silent, NONE), (silent, RDB)])
+def test_a_mere_restart_never_gives_data_up(change, meddle, mode):
+    world = hanging("", persistence=mode)
+    meddle(world)
 
     for _ in range(3):
-        visit(world, tenant(**change))
+        visit(world, tenant(persistence=mode, **change))
         world.tick(10 * PATIENCE)
 
     assert world.servers["acme"].data == 5

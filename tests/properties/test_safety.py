@@ -107,6 +107,7 @@ def snapshots(draw) -> Snapshot:
             Unreachable("no answer"),
             Unreachable("max number of clients reached", saturated=True),
             Unreachable("BUSY it runs a script", busy=True),
+            Unreachable("Timeout reading from socket", silent=True),
         )
         changes["server"] = draw(st.sampled_from(answers))
     files = replace(
