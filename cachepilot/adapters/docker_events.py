@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +75,8 @@ class DockerEvents:
         self._on_gap = on_gap
         self._on_state = on_state
         self._stream: CancellableStream[dict[str, Any]] | None = None
+        # The second of the newest event; None before the first stream, when nobody is behind.
+        self._since: int | None = None
 
     def follow(self, stopping: threading.Event) -> None:
         """Follow until *stopping* is set; a broken stream is opened again."""
@@ -93,16 +96,18 @@ class DockerEvents:
             self._stream.close()
 
     def _follow_once(self) -> None:
-        client = self._clients.separate()
         filters = {"type": "container", "label": f"{ROOT}={self._root}"}
-        self._stream = client.events(decode=True, filters=filters)
-        self._on_state("")
-        # Whatever happened before the stream was open, nobody told us.
-        self._on_gap()
-        for event in self._stream:
-            self._tell(event)
+        with closing(self._clients.separate()) as client:
+            self._stream = client.events(decode=True, filters=filters, since=self._since)
+            self._since = self._since or 0
+            self._on_state("")
+            # An engine repeats no more than a few hundred events, and none from before its start.
+            self._on_gap()
+            for event in self._stream:
+                self._tell(event)
 
     def _tell(self, event: dict[str, Any]) -> None:
+        self._since = int(event["time"])
         action = str(event.get("Action", "")).split(":", maxsplit=1)[0]
         name = event.get("Actor", {}).get("Attributes", {}).get(TENANT)
         if name and action in _ACTIONS:
