@@ -1,7 +1,9 @@
-"""A memory-only server that cannot be asked to save, and what its owner's words do to it."""
+"""A server that cannot be asked to save, and what its owner's words do to it."""
 
+import os
+import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 import redis
@@ -109,3 +111,50 @@ def test_a_full_server_is_stopped_when_patience_ends(impatient, tenant):
         assert "what is only in memory is lost" in told["message"]
         tenant.settle("Stopped", timeout=LONG)
     tenant.edit({"state": "deleted"}).settle("Deleted", timeout=LONG)
+
+
+@pytest.fixture
+def snapshots(impatient):
+    made = impatient.tenant(f"hang{len(impatient.tenants)}")
+    made.write({"persistence": {"mode": "rdb"}}).settle()
+    return made.put(kept="yes")
+
+
+@contextmanager
+def halted(tenant):
+    """Let the server's process do nothing, as on a disk that is stuck; no signal is heard then."""
+    pid = tenant.inspect()["State"]["Pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_with_snapshots_that_hangs_for_a_while_loses_nothing_when_it_is_stopped(
+    snapshots,
+):
+    started = snapshots.inspect()["State"]["StartedAt"]
+
+    with halted(snapshots):
+        snapshots.edit({"state": "stopped"})
+        told = snapshots.stalled("CannotStopSafely", timeout=LONG)
+        assert "what is only in memory is lost" in told["message"]
+        assert snapshots.inspect()["State"]["StartedAt"] == started
+        assert snapshots.inspect()["State"]["Running"]
+    snapshots.settle("Stopped", timeout=LONG)
+    snapshots.edit({"state": "running"}).settle(timeout=LONG)
+
+    assert snapshots.get("kept") == "yes"
+    snapshots.edit({"state": "deleted"}).settle("Deleted", timeout=LONG)
+
+
+def test_a_server_with_snapshots_that_hangs_on_is_stopped_when_patience_ends(impatient, snapshots):
+    with halted(snapshots):
+        snapshots.edit({"state": "stopped"}).settle("Stopped", timeout=LONG)
+
+    deeds = [deed.split()[0] for deed in impatient.deeds(snapshots)]
+    assert deeds.index("RememberWait") < deeds.index("StopUnsaved")
+    assert "StopContainer" not in deeds
+    snapshots.edit({"state": "deleted"}).settle("Deleted", timeout=LONG)
