@@ -250,6 +250,7 @@ def _plan_liveness(
             yield from _plan_room(spec, container)
             yield from plan_clean_start(spec, seen)
             yield from _plan_restart(spec, seen, container, "it crashes again and again")
+            yield from plan_wish(spec, seen)
         case Liveness.RUNNING | Liveness.DEAD | Liveness.PAUSED:
             yield from _plan_wished_restart(spec, seen, container, directives)
 

@@ -74,6 +74,7 @@ def plan_mode_change(
         yield write
         yield remember
         yield append_only
+        yield from _discard(seen, append_only=True)
     else:
         if before is AOF and seen.files.has_dump:
             # Of an earlier mode: a server that crashes behind the new file would load it.
@@ -83,6 +84,7 @@ def plan_mode_change(
         yield _set(
             name, cause, instance, appendonly=directives["appendonly"], save=directives["save"]
         )
+        yield from _discard(seen, append_only=True, dump=before is RDB)
 
 
 def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iterator[Action]:
@@ -90,19 +92,24 @@ def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iter
 
     Only ever with a server running that does not use them any more.
     """
-    name, instance, files = spec.name, seen.memory.instance, seen.files
-    mode, cause = mode_in_force(spec, seen), "a later start would load it"
+    name, instance, mode = spec.name, seen.memory.instance, mode_in_force(spec, seen)
     if server.loading or mode is not spec.persistence:
         return
     if seen.memory.load_once:
         yield ResumeWrites(tenant_name=name, cause="it was not stopped", instance=instance)
-    if mode is not AOF and files.has_append_only and server.directive("appendonly") == "no":
-        yield DiscardAppendOnly(tenant_name=name, cause=cause, instance=instance)
-    if mode is NONE and files.has_dump:
-        yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
+    unused = mode is not AOF and server.directive("appendonly") == "no"
+    yield from _discard(seen, append_only=unused, dump=mode is NONE)
     if seen.memory.load_once:
         cause = "the saved data is loaded"
         yield ExpectDump(tenant_name=name, cause=cause, expected=False)
+
+
+def _discard(seen: Snapshot, *, append_only: bool, dump: bool = False) -> Iterator[Action]:
+    name, instance, cause = seen.tenant_name, seen.memory.instance, "a later start would load it"
+    if append_only and seen.files.has_append_only:
+        yield DiscardAppendOnly(tenant_name=name, cause=cause, instance=instance)
+    if dump and seen.files.has_dump:
+        yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
 
 
 def plan_clean_start(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
