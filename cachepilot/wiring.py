@@ -77,7 +77,11 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         settings.docker.socket, timeout=int(settings.docker.timeout.total_seconds())
     )
     engine = DockerEngine(
-        clients, root=str(paths.root), folder_of=paths.tenant, check_data=folders.check_data
+        clients,
+        root=str(paths.root),
+        folder_of=paths.tenant,
+        check_data=folders.check_data,
+        monotonic=clock.monotonic,
     )
     connections = ManagementConnections(
         run_folder=paths.run,

@@ -49,6 +49,7 @@ class DockerEngine:
         folder_of: Where a tenant's own files live.
         check_data: Called right before a start; raises StalledError unless the data folder is
             the one we made.
+        monotonic: Seconds that never jump.
     """
 
     def __init__(
@@ -58,12 +59,13 @@ class DockerEngine:
         root: str,
         folder_of: Callable[[TenantName], Path],
         check_data: Callable[[TenantName, int], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self._clients = clients
         self._root = root
         self._folder_of = folder_of
         self._check_data = check_data
-        self._supplies = DockerSupplies(clients, root=root)
+        self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
 
     # Questions --------------------------------------------------------------------------------
 

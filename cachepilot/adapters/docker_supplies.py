@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
-from functools import partial
 
 import docker.errors
 import docker.types
@@ -16,9 +15,12 @@ from cachepilot.adapters.docker_client import DockerClients, engine_errors, word
 from cachepilot.adapters.labels import NETWORK, ROOT, network_name
 from cachepilot.errors import CachePilotError, StalledError, UnavailableError, WaitingError
 
-# How long a visit waits for an image; small ones, and most failures, are there by then.
+# How long one visit waits for an image; small ones, and most failures, are there by then.
 _PATIENCE = 10.0
 _LOOK_AGAIN = timedelta(seconds=5)
+# A registry that takes longer is as good as none.
+_LONGEST_FETCH = 3600.0
+_MOST_AT_ONCE = 4
 
 
 class _Fetch:
@@ -28,10 +30,14 @@ class _Fetch:
     would look as if it were stuck.
     """
 
-    def __init__(self, image: str, pull: Callable[[], None]) -> None:
+    def __init__(
+        self, image: str, pull: Callable[[_Fetch], None], monotonic: Callable[[], float]
+    ) -> None:
         self.image = image
         self.error: CachePilotError | None = None
         self._pull = pull
+        self._monotonic = monotonic
+        self._end = monotonic() + _LONGEST_FETCH
         self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
         self._thread.start()
 
@@ -40,21 +46,38 @@ class _Fetch:
         """Whether it has come to an end, good or bad."""
         return not self._thread.is_alive()
 
-    def wait(self) -> None:
+    @property
+    def is_late(self) -> bool:
+        """Whether nobody should count on it any more."""
+        return self._monotonic() > self._end
+
+    def wait(self, seconds: float) -> None:
         """Return once it is over.
 
         Raises:
-            WaitingError: That takes longer than a visit should.
+            WaitingError: That takes longer.
+            StalledError: That takes longer than any image should (reason ``ImageUnavailable``).
         """
-        self._thread.join(_PATIENCE)
-        if not self.is_over:
-            raise WaitingError(
-                f"cannot use image {self.image} yet: it is being fetched", retry_after=_LOOK_AGAIN
+        self._thread.join(seconds)
+        if self.is_over:
+            return
+        self.refuse_if_late()
+        raise WaitingError(
+            f"cannot use image {self.image} yet: it is being fetched", retry_after=_LOOK_AGAIN
+        )
+
+    def refuse_if_late(self) -> None:
+        """Raise StalledError if it takes longer than any image should."""
+        if self.is_late:
+            raise StalledError(
+                f"cannot pull image {self.image}: its registry takes more than an hour; see to "
+                "it, or correct spec.engine.image",
+                reason="ImageUnavailable",
             )
 
     def _run(self) -> None:
         try:
-            self._pull()
+            self._pull(self)
         except CachePilotError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - nobody else hears of it
@@ -67,14 +90,18 @@ class DockerSupplies:
     Args:
         clients: One client a thread.
         root: Absolute root folder of this installation, written as a label.
+        monotonic: Seconds that never jump.
     """
 
-    def __init__(self, clients: DockerClients, *, root: str) -> None:
+    def __init__(
+        self, clients: DockerClients, *, root: str, monotonic: Callable[[], float]
+    ) -> None:
         self._clients = clients
         self._root = root
+        self._monotonic = monotonic
         self._network_lock = threading.Lock()
         self._fetch_lock = threading.Lock()
-        self._fetch: _Fetch | None = None
+        self._fetches: dict[str, _Fetch] = {}
 
     def has_image(self, image: str) -> bool | None:
         """Return whether the engine has *image*; None when it is silent."""
@@ -88,38 +115,48 @@ class DockerSupplies:
         return True
 
     def ensure_image(self, image: str) -> None:
-        """Fetch *image* unless the engine has it.
+        """Fetch *image* unless the engine has it; at most one caller waits for that at a time.
 
         Raises:
-            WaitingError: It is on its way, or another one is.
-            StalledError: There is no such image (reason ``ImageUnavailable``).
+            WaitingError: It is on its way, or as many others are as should be at once.
+            StalledError: There is no such image, or it does not arrive (reason
+                ``ImageUnavailable``).
         """
         if self.has_image(image):
             return
+        patience = 0.0
         with self._fetch_lock:
-            if self._fetch is None or (self._fetch.is_over and self._fetch.image != image):
-                self._fetch = _Fetch(image, partial(self._pull, image))
-            fetch = self._fetch
-        if fetch.image != image:
-            raise WaitingError(
-                f"cannot pull image {image} yet: another one is being fetched",
-                retry_after=_LOOK_AGAIN,
-            )
-        fetch.wait()
+            others = [
+                fetch for fetch in self._fetches.values() if not (fetch.is_over or fetch.is_late)
+            ]
+            fetch = self._fetches.get(image)
+            if fetch is None:
+                if len(others) >= _MOST_AT_ONCE:
+                    raise WaitingError(
+                        f"cannot pull image {image} yet: {len(others)} others are being fetched",
+                        retry_after=_LOOK_AGAIN,
+                    )
+                # Whoever waits is missing elsewhere, so nobody waits beside somebody else.
+                patience = 0.0 if others else _PATIENCE
+                fetch = self._fetches[image] = _Fetch(image, self._pull, self._monotonic)
+        fetch.wait(patience)
         with self._fetch_lock:
-            if self._fetch is fetch:
-                self._fetch = None
+            if self._fetches.get(image) is fetch:
+                del self._fetches[image]
         if fetch.error:
             raise fetch.error
 
-    def _pull(self, image: str) -> None:
+    def _pull(self, fetch: _Fetch) -> None:
+        image, troubles = fetch.image, []
         name, tag = parse_repository_tag(image)
         with closing(self._clients.get()) as client:
             try:
                 with engine_errors(f"cannot pull image {image}"):
                     progress = client.pull(name, tag=tag or "latest", stream=True, decode=True)
-                    # A failure behind the first byte is told in the stream only.
-                    troubles = [line["error"] for line in progress if "error" in line]
+                    for line in progress:
+                        # A failure behind the first byte is told in the stream only.
+                        troubles += [line["error"]] if "error" in line else []
+                        fetch.refuse_if_late()
             except docker.errors.NotFound as error:
                 raise StalledError(
                     f"cannot pull image {image}: {words_of(error)}; correct spec.engine.image",

@@ -499,6 +499,7 @@ class RealBench(Bench):
             root=str(self.paths.root),
             folder_of=self.paths.tenant,
             check_data=lambda _name, _instance: None,
+            monotonic=clock.monotonic,
         )
         del clients
         collect_garbage()
