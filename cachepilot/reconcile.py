@@ -33,9 +33,10 @@ from cachepilot.status.conditions import TenantStatus
 from cachepilot.status.ports import StatusStore
 from cachepilot.status.summarize import Visit, summarize
 
-# A plan ends where only a fresh look can tell what is next; three looks finish every change.
-# More would hide a plan that undoes itself.
-_ROUNDS = 4
+# A plan ends where only a fresh look can tell what is next; four plans finish every change: thaw,
+# restart, change live, and end what the change has replaced. More would hide a plan that undoes
+# itself. The last look only looks.
+_ROUNDS = 5
 _BOUNDLESS = 2**62
 
 

@@ -1,39 +1,38 @@
 """From any world, however the last visit was cut short, one more visit brings about the spec.
 
-The oracle below knows nothing of plans: it looks at the world and at the spec.
+Visits are the daemon's own. The oracle below knows nothing of plans: it looks at the world and at
+the spec.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachepilot.apply.executor import perform
-from cachepilot.apply.outcome import Done
-from cachepilot.observe.collect import Questions, collect
 from cachepilot.observe.snapshot import Liveness
-from cachepilot.plan.planner import plan_tenant
-from cachepilot.plan.server_config import managed_directives
-from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
 from cachepilot.spec.rules import DriftMode, Rules
 from tests.builders import tenant
-from tests.fakes.readers import readers_of
-from tests.fakes.world import EMPTY, FakeWorld
-from tests.fakes.writers import writers_of
+from tests.fakes.scenes import plan
+from tests.fakes.visits import Daemon
+from tests.fakes.world import EMPTY, FakeWorld, parse_configuration, parse_users
 
 RULES = Rules()
 OBSERVE = Rules(drift=DriftMode.OBSERVE)
 MIB = 2**20
-ROUNDS = 6
+FILE = "/passwords/acme"
+BY_HAND = {"maxmemory": "1", "tcp-keepalive": "7"}
 
 both = st.sampled_from([RULES, OBSERVE])
 specs = st.builds(
     lambda **fields: tenant("acme", **fields),
     state=st.sampled_from([State.RUNNING, State.RUNNING, State.STOPPED, State.DELETED]),
+    image=st.sampled_from(["redis:8.0", "redis:8.0", "valkey:8.1"]),
     memory_max=st.sampled_from([64 * MIB, 128 * MIB]),
     memory_limit=st.sampled_from([256 * MIB, 512 * MIB]),
     memory_policy=st.sampled_from(MemoryPolicy),
@@ -43,50 +42,119 @@ specs = st.builds(
     bind=st.sampled_from([("127.0.0.1",), ("127.0.0.1", "127.0.0.2")]),
     names=st.sampled_from([("127.0.0.1", "localhost"), ("cache.example.net",)]),
     tls_port=st.sampled_from([None, 7400]),
+    plain_port=st.sampled_from([None, 7700]),
+    password_file=st.sampled_from([None, None, FILE]),
+    rotated_at=st.sampled_from([None, "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]),
+    grace=st.sampled_from([timedelta(0), timedelta(hours=24)]),
+    scripting=st.booleans(),
     restarted_at=st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
     config=st.sampled_from([(), (("maxclients", "100"),), (("databases", "4"),)]),
 )
+cuts = st.integers(0, 40)
 
 
-def look(world, spec):
-    questions = Questions(
-        image=spec.image,
-        bind=spec.bind,
-        password_file=spec.password_file,
-        listeners=spec.listeners,
-        directives=managed_directives(spec),
-        customer=CUSTOMER,
-        grace=spec.grace,
-        gateways=frozenset(),
-    )
-    return collect(spec.name, questions, readers_of(world), now=world.tick())
+def lose_configuration(world):
+    world.disk("acme").configuration = None
 
 
-def plan(world, spec, rules=RULES):
-    seen = look(world, spec)
-    return plan_tenant(spec, seen, rules, seen.at)
+def lose_users(world):
+    world.disk("acme").users = None
+
+
+def lose_certificate(world):
+    world.leaves.pop("acme", None)
+
+
+def vanish(world):
+    if "acme" in world.containers:
+        world.vanish("acme")
+
+
+def rename(world):
+    if "acme" in world.containers:
+        world.rename("acme", "by-hand")
+
+
+def freeze(world):
+    if "acme" in world.servers:
+        world.freeze("acme")
+
+
+def kill(world):
+    if "acme" in world.servers:
+        world.kill("acme")
+
+
+def crash_loop(world):
+    if "acme" in world.servers:
+        world.crash_loop("acme")
+
+
+def update_resources(world):
+    if seen := world.containers.get("acme"):
+        wrong = replace(seen.resources, memory=999 * MIB, swap=-1, cpu_quota=1000)
+        world.containers["acme"] = replace(seen, resources=wrong)
+
+
+def add_user(world):
+    if server := world.servers.get("acme"):
+        server.users["stray"] = (True, (), "~*", "&*", "+@all")
+
+
+def open_user(world):
+    if server := world.servers.get("acme"):
+        server.users["default"] = (True, ("unknown",), "~*", "&*", "+@all")
+
+
+def edit_commands(world):
+    if server := world.servers.get("acme"):
+        server.users["default"] = (*server.users["default"][:4], "+@all")
+
+
+def edit_twin(world):
+    if server := world.servers.get("acme"):
+        # Not as above: whoever edits both alike goes unnoticed, see ADR 9.
+        server.users["cachepilot-twin-default"] = (False, (), "", "", "+@read")
+
+
+def set_directives(world):
+    if server := world.servers.get("acme"):
+        server.directives |= BY_HAND
+
+
+HARMS = [
+    lose_configuration,
+    lose_users,
+    lose_certificate,
+    vanish,
+    rename,
+    freeze,
+    kill,
+    crash_loop,
+    update_resources,
+    add_user,
+    open_user,
+    edit_commands,
+    edit_twin,
+]
+# What happens before and behind the cut. Where drift is only observed, directives that a hand has
+# set stay; that has a test of its own.
+_some = st.lists(st.sampled_from(HARMS), max_size=3)
+_any = st.lists(st.sampled_from([*HARMS, set_directives]), max_size=3)
+troubles = st.one_of(
+    st.tuples(st.just(RULES), _any, _any), st.tuples(st.just(OBSERVE), _some, _some)
+)
+
+
+def new_world():
+    world = FakeWorld(images={"redis:8.0", "valkey:8.1"})
+    world.password_files[FILE] = "Password0of0a0file0000000000000"
+    return world
 
 
 def visit(world, spec, rules=RULES, *, cut=None):
-    """Visit as the daemon does; with *cut*, die after that many effects."""
-    budget = cut if cut is not None else 10_000
-    for _ in range(ROUNDS):
-        actions = plan(world, spec, rules).actions
-        if not actions:
-            return
-        for action in actions:
-            if budget <= 0:
-                return
-            outcome = perform(action, writers_of(world), now=world.tick())
-            budget -= 1
-            if not isinstance(outcome, Done):
-                return
-
-
-def settle(world, spec, rules=RULES):
-    """Visit again and again, as backoff does, until a visit finds nothing; visits are bounded."""
-    for _ in range(3):
-        visit(world, spec, rules)
+    """Visit once as the daemon does; with *cut*, die after that many effects."""
+    return Daemon(world).visit(spec, rules, cut=cut)
 
 
 def complaints(world, spec):
@@ -103,29 +171,39 @@ def complaints(world, spec):
         return ["a server runs"] if server else []
     if container is None or server is None or container.liveness is not Liveness.RUNNING:
         return ["nothing runs"]
-    held = world.memory(name).reservation
-    open_ports = {
-        (at.container_port, at.address, at.host_port) for at in container.shape.published
-    }
+    memory = world.memory(name)
+    held, shape = memory.reservation, container.shape
+    open_ports = {(at.container_port, at.address, at.host_port) for at in shape.published}
     wanted_ports = set()
     for address in spec.bind:
         if spec.access is not AccessMode.PLAIN_ONLY:
             wanted_ports.add((6380, address, held.tls_port))
         if spec.access is not AccessMode.TLS_ONLY:
             wanted_ports.add((6379, address, held.plain_port))
-    live = server.directives
+    live, written = server.directives, parse_configuration(disk.configuration or "")
+    on, passwords, *_ = server.users["default"]
+    documented = memory.credential("default").revision
     facts = {
+        "image": shape.image == spec.image,
+        "program": shape.command[0] == f"{spec.image.split(':')[0]}-server",
+        "user id": shape.user == f"{held.uid}:{held.uid}",
+        "bridge": shape.bridge == f"cachepilot-{held.bridge}" and shape.bridge in world.networks,
+        "container name": container.name == "cachepilot-acme",
         "ports": open_ports == wanted_ports,
         "pinned port": spec.tls_port in (None, held.tls_port)
         or spec.access is AccessMode.PLAIN_ONLY,
+        "pinned plain port": spec.plain_port in (None, held.plain_port)
+        or spec.access is AccessMode.TLS_ONLY,
         "memory limit": container.resources.memory == spec.memory_limit,
         "swap": container.resources.swap == spec.memory_limit,
         "cpus": container.resources.cpu_quota == (50_000 if spec.cpus else -1),
         "maxmemory": live["maxmemory"] == str(spec.memory_max),
+        "keepalive": live["tcp-keepalive"] == "300",
         "policy": live["maxmemory-policy"] == spec.memory_policy.value,
         "append-only": (live["appendonly"] == "yes") is (spec.persistence is PersistenceMode.AOF),
         "save points": bool(live["save"]) is (spec.persistence is PersistenceMode.RDB),
         "config": all(live[key] == value for key, value in spec.config),
+        "configuration on disk": written.items() <= live.items() and "maxmemory" in written,
         "users": sorted(server.users)
         == [
             "cachepilot",
@@ -134,100 +212,105 @@ def complaints(world, spec):
             "cachepilot-twin-default",
             "default",
         ],
-        "customer": server.users["default"][:2]
-        == (True, (str(world.memory(name).credential("default").revision),)),
+        "users on disk": disk.users is not None and parse_users(disk.users) == server.users,
+        "customer": on and str(documented) in passwords and "unknown" not in passwords,
+        "one password": len(passwords) == 1 or bool(spec.grace),
+        "password file": ((name, documented) in world.adopted) is bool(spec.password_file),
+        "rotation": bool(spec.password_file) or spec.rotated_at in (None, memory.rotated_at),
+        "restart": spec.restarted_at in (None, memory.restarted_at),
         "no leftover dump": spec.persistence is not PersistenceMode.NONE or disk.dump is None,
         "no leftover log": spec.persistence is PersistenceMode.AOF or disk.append_only is None,
         "writes": not server.writes_paused,
     }
     if spec.access is not AccessMode.PLAIN_ONLY:
-        leaf = world.leaves[name][world.memory(name).certificate]
-        facts["names"] = leaf.names == spec.names
-        facts["lifetime"] = leaf.not_after > world.now + timedelta(days=1)
-        facts["served"] = world.served[name] == leaf.fingerprint
+        leaf = world.leaves.get(name, {}).get(memory.certificate)
+        facts["leaf on disk"] = leaf is not None
+        facts["names"] = leaf is not None and leaf.names == spec.names
+        facts["lifetime"] = leaf is not None and leaf.not_after > world.now + timedelta(days=1)
+        facts["served"] = leaf is not None and world.served[name] == leaf.fingerprint
     return [what for what, holds in facts.items() if not holds]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(specs)
 def test_a_new_tenant_becomes_what_its_spec_says(spec):
-    world = FakeWorld()
+    world = new_world()
 
-    settle(world, spec)
+    visit(world, spec)
 
     assert complaints(world, spec) == []
     assert plan(world, spec).actions == ()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(specs, specs, both, st.integers(0, 40), st.integers(1, 1000))
 def test_a_visit_cut_anywhere_is_finished_by_the_next(before, after, rules, cut, data):
     """Data written before the cut survives every change that does not drop persistence."""
-    world = FakeWorld()
-    settle(world, before, rules)
+    world = new_world()
+    visit(world, before, rules)
     if world.servers:
         world.write(before.name, data)
 
     visit(world, after, rules, cut=cut)
-    settle(world, after, rules)
+    visit(world, after, rules)
 
     assert complaints(world, after) == []
-    assert plan(world, after, rules).actions == ()
+    assert plan(world, after, rules=rules).actions == ()
     if before.serves and after.serves:
         assert world.servers[after.name].data == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(specs, specs, both, st.integers(0, 40), st.integers(1, 1000))
 def test_a_change_that_is_taken_back_halfway_leaves_no_trace(before, after, rules, cut, data):
     before = replace(before, state=State.RUNNING)
-    world = FakeWorld()
-    settle(world, before, rules)
+    world = new_world()
+    visit(world, before, rules)
     world.write(before.name, data)
 
     visit(world, after, rules, cut=cut)
-    settle(world, before, rules)
+    visit(world, before, rules)
 
     assert complaints(world, before) == []
-    assert plan(world, before, rules).actions == ()
+    assert plan(world, before, rules=rules).actions == ()
     assert world.servers[before.name].data == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(specs, both, st.integers(0, 25)), min_size=1, max_size=8))
 def test_no_walk_through_specs_loses_data(walk):
     """However often plans change halfway, a server that is never killed keeps its data."""
     first = replace(walk[0][0], state=State.RUNNING)
-    world = FakeWorld()
-    settle(world, first)
+    world = new_world()
+    visit(world, first)
     world.write(first.name, 5)
 
     for spec, rules, cut in walk:
         visit(world, spec, rules, cut=cut)
     last, rules = replace(walk[-1][0], state=State.RUNNING), walk[-1][1]
-    settle(world, last, rules)
+    visit(world, last, rules)
 
     assert complaints(world, last) == []
-    assert plan(world, last, rules).actions == ()
+    assert plan(world, last, rules=rules).actions == ()
     assert world.servers[last.name].data == 5
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(specs, specs, st.integers(0, 40))
 def test_a_server_killed_in_the_middle_of_a_change_loses_at_most_what_its_mode_allows(
     before, after, cut
 ):
     before = replace(before, state=State.RUNNING, persistence=PersistenceMode.AOF)
     after = replace(after, state=State.RUNNING)
-    world = FakeWorld()
-    settle(world, before)
+    world = new_world()
+    visit(world, before)
     world.write(before.name, 7)
 
     visit(world, after, cut=cut)
     durable = world.memory(after.name).persistence is not PersistenceMode.NONE
     if world.servers:
         world.kill(after.name)
-    settle(world, after)
+    visit(world, after)
 
     assert complaints(world, after) == []
     assert world.servers[after.name].data == 7 or not durable
@@ -240,15 +323,15 @@ def test_memory_only_servers_never_revive_old_data(spec, earlier):
     After a crash a memory-only server is empty, whatever an earlier life left on disk.
     """
     spec = replace(spec, state=State.RUNNING, persistence=PersistenceMode.NONE)
-    world = FakeWorld()
-    settle(world, replace(spec, persistence=earlier))
+    world = new_world()
+    visit(world, replace(spec, persistence=earlier))
     world.write(spec.name, 3)
-    settle(world, spec)
+    visit(world, spec)
     world.write(spec.name, 4)
     world.disk(spec.name).dump = 3
 
     world.kill(spec.name)
-    settle(world, spec)
+    visit(world, spec)
 
     assert world.servers[spec.name].data == EMPTY
     assert complaints(world, spec) == []
@@ -258,16 +341,79 @@ def test_memory_only_servers_never_revive_old_data(spec, earlier):
 @given(specs, specs, st.integers(0, 40))
 def test_where_drift_is_observed_only_what_a_hand_changed_stays(before, after, cut):
     before, after = replace(before, state=State.RUNNING), replace(after, state=State.RUNNING)
-    world = FakeWorld()
-    settle(world, before, OBSERVE)
+    world = new_world()
+    visit(world, before, OBSERVE)
     visit(world, after, OBSERVE, cut=cut)
-    settle(world, after, OBSERVE)
-    by_hand = {"maxmemory": "1", "tcp-keepalive": "7"}
-    world.servers[after.name].directives |= by_hand
+    visit(world, after, OBSERVE)
+    set_directives(world)
 
-    settle(world, after, OBSERVE)
+    visit(world, after, OBSERVE)
 
-    assert by_hand.items() <= world.servers[after.name].directives.items()
-    assert complaints(world, after) == ["maxmemory"]
-    settle(world, after, RULES)
+    assert BY_HAND.items() <= world.servers[after.name].directives.items()
+    assert complaints(world, after) == ["maxmemory", "keepalive", "configuration on disk"]
+    visit(world, after, RULES)
     assert complaints(world, after) == []
+
+
+@settings(max_examples=400, deadline=None)
+@given(specs, specs, troubles, cuts)
+def test_whatever_hands_harmed_before_and_behind_a_cut_is_mended_by_one_visit(
+    before, after, trouble, cut
+):
+    rules, earlier, later = trouble
+    world = new_world()
+    visit(world, before, rules)
+    for harm in earlier:
+        harm(world)
+    visit(world, after, rules, cut=cut)
+    for harm in later:
+        harm(world)
+
+    visit(world, after, rules)
+
+    assert complaints(world, after) == []
+    assert plan(world, after, rules=rules).actions == ()
+
+
+@pytest.mark.parametrize("harm", [*HARMS, set_directives])
+def test_every_harm_is_seen_by_the_oracle(harm):
+    """Or else the test above would prove nothing about it."""
+    world, spec = new_world(), tenant("acme")
+    visit(world, spec)
+    assert complaints(world, spec) == []
+
+    harm(world)
+
+    assert complaints(world, spec) != []
+
+
+@settings(max_examples=200, deadline=None)
+@given(specs, both, cuts)
+def test_a_wish_for_a_restart_is_served_once_wherever_its_visit_was_cut(spec, rules, cut):
+    spec = replace(spec, state=State.RUNNING, restarted_at="2026-01-01T00:00:00Z")
+    world = new_world()
+    visit(world, spec, rules)
+    starts = world.starts
+    after = replace(spec, restarted_at="2026-01-02T00:00:00Z")
+
+    visit(world, after, rules, cut=cut)
+    for _ in range(2):
+        visit(world, after, rules)
+
+    assert world.starts == starts + 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(specs, specs, troubles, cuts)
+def test_a_paused_tenant_is_left_as_it_is(before, after, trouble, cut):
+    rules, earlier, later = trouble
+    world = new_world()
+    visit(world, before, rules, cut=cut if earlier else None)
+    for harm in later:
+        harm(world)
+    world.disk("acme")
+    found = copy.deepcopy((world.containers, world.servers, world.disks, world.leaves))
+
+    visit(world, replace(after, paused=True), rules)
+
+    assert (world.containers, world.servers, world.disks, world.leaves) == found
