@@ -64,13 +64,14 @@ run_gates() {
 
 # gate NAME [ARGUMENT…]: run a gate; show its output only when it fails.
 gate() {
-  local name=$1 command output started=$EPOCHREALTIME
+  local name=$1 command log=.lab/log/gate.log started=$EPOCHREALTIME
   shift
   read -ra command <<<"$name"
-  if output=$("${command[@]}" "$@" 2>&1); then
+  : >"$log"
+  if ticking "$name" into "$log" "${command[@]}" "$@"; then
     note "$name" ok "$started"
   else
-    printf '%s\n' "$output"
+    cat "$log"
     note "$name" FAILED "$started"
   fi
 }
@@ -79,10 +80,7 @@ run_pytest() {
   local started=$EPOCHREALTIME verdict=ok color=no closing=.lab/log/closing-line
   [[ ! -t 1 ]] || color=yes
   # The closing line is held back, so that it is the last line of all output.
-  pytest --color="$color" "$@" 2>&1 9>&- | awk -v closing="$closing" '
-    NF { if (held != "") { print held blanks; fflush() } held = $0; blanks = ""; next }
-    { blanks = blanks "\n" }
-    END { print held >closing }' || verdict=FAILED
+  pytest --color="$color" "$@" 2>&1 9>&- | python tests/closing_line.py "$closing" || verdict=FAILED
   PYTEST_CLOSING_LINE=$(cat "$closing")
   note pytest "$verdict" "$started"
 }
