@@ -1,41 +1,72 @@
 # shellcheck shell=bash
-# Images without a registry: Redis and Valkey as Debian packages them, imported into the engine at DOCKER_HOST.
+# Images of Redis and Valkey in the engine at DOCKER_HOST: from the registry where one can be reached, else as Debian
+# packages them.
 #
 #   images_up LOG [redis7] [redis8] [valkey8]      cachepilot-lab/redis:7.0, redis:8.0, valkey:8.1; skips what exists
 #
-# They are tagged as the lab's own, because they are nobody's official images, but behave like those in what matters to
-# whoever mounts a data folder: a volume at /data, no entrypoint that has to be known.
+# They are tagged as the lab's own, so that nobody takes what was built here for an official image, but behave like those
+# in what matters to whoever mounts a data folder: a volume at /data, no entrypoint that has to be known.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=packages.sh
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
-# Raise this when the recipe below changes: images of another number are built again.
+# Raise this when the recipe below changes: images of another number are made again.
 IMAGE_RECIPE=1
 DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+# Whether the registry answers, once somebody has asked.
+REGISTRY_ANSWERS=
 
 images_up() {
   local log=$1 name
   shift
   for name in "$@"; do
     case $name in
-      redis7) image_up "$log" cachepilot-lab/redis:7.0 bookworm redis ;;
-      redis8) image_up "$log" cachepilot-lab/redis:8.0 trixie redis ;;
-      valkey8) image_up "$log" cachepilot-lab/valkey:8.1 trixie valkey ;;
-      *) fail "cannot build image $name: the lab knows redis7, redis8 and valkey8" ;;
+      redis7) image_up "$log" cachepilot-lab/redis:7.0 redis:7.0 bookworm redis ;;
+      redis8) image_up "$log" cachepilot-lab/redis:8.0 redis:8.0 trixie redis ;;
+      valkey8) image_up "$log" cachepilot-lab/valkey:8.1 valkey/valkey:8.1 trixie valkey ;;
+      *) fail "cannot make image $name: the lab knows redis7, redis8 and valkey8" ;;
     esac
   done
 }
 
+# image_up LOG IMAGE OFFICIAL SUITE ENGINE
 image_up() {
-  local log=$1 image=$2 suite=$3 engine=$4 recipe mirror
+  local log=$1 image=$2 official=$3 suite=$4 engine=$5 recipe mirror
   recipe=$(docker image inspect --format '{{index .Config.Labels "io.cachepilot.lab"}}' "$image" 2>/dev/null || true)
   [[ $recipe != "$IMAGE_RECIPE" ]] || return 0
+  if registry_answers "$log" "$official"; then
+    if progress "$log" "pulling image $official" pull_image "$image" "$official" "$engine"; then return 0; fi
+    say "building image $image instead"
+  fi
   packages_up "$log" mmdebstrap=mmdebstrap debian-archive-keyring
   keyring_up "$log" "$suite"
   mirror=$(debian_mirror "$log") || exit 1
   progress "$log" "building image $image from Debian $suite" build_image "$image" "$suite" "$engine" "$mirror" ||
     fail "cannot build image $image: read $log; any $engine image tagged $image will do instead"
+}
+
+# registry_answers LOG OFFICIAL: a question of a few bytes, asked once and not for long. Where packets vanish without a
+# word, a pull would wait for minutes before anything could be built.
+registry_answers() {
+  if [[ -z $REGISTRY_ANSWERS ]]; then
+    REGISTRY_ANSWERS=no
+    if into "$1" timeout --kill-after=1 5 docker manifest inspect "$2"; then REGISTRY_ANSWERS=yes; fi
+  fi
+  [[ $REGISTRY_ANSWERS == yes ]]
+}
+
+# pull_image IMAGE OFFICIAL ENGINE: get the official image, and tag a child of it that says what it is.
+pull_image() {
+  local image=$1 official=$2 engine=$3 container id was_there=
+  ! docker image inspect "$official" || was_there=yes
+  timeout --kill-after=5 300 docker pull "$official" &&
+    container=$(docker create "$official") || return 1
+  id=$(docker commit --change "LABEL io.cachepilot.engine=$engine io.cachepilot.lab=$IMAGE_RECIPE" "$container") || id=
+  docker rm "$container"
+  # Only its name goes, and only if nobody had it before: whoever removes ours later removes all of it.
+  [[ -n $was_there ]] || docker image rm "$official" || true
+  [[ -n $id ]] && tag_proven "$id" "$image" "$engine"
 }
 
 # keyring_up LOG SUITE: a machine older than SUITE learns its key from an update of Debian's keyring package, which is
@@ -70,7 +101,7 @@ find_mirror() {
 }
 
 # build_image IMAGE SUITE ENGINE MIRROR: unpack the engine's packages and what they depend on, without running anything
-# of theirs; drop what a server never opens; tag the result only once it has proven to run the way tenants run.
+# of theirs; drop what a server never opens.
 build_image() {
   local image=$1 suite=$2 engine=$3 mirror=$4 folder id
   folder=$(mktemp -d) || return 1
@@ -88,11 +119,16 @@ build_image() {
       --change 'VOLUME /data' --change 'WORKDIR /data' --change 'EXPOSE 6379' --change "CMD [\"$engine-server\"]" \
       "$folder/root.tar") ||
     return 1
-  if ! runs_hardened "$id" "$engine-server" || ! runs_hardened "$id" "$engine-cli"; then
-    docker image rm --force "$id"
+  tag_proven "$id" "$image" "$engine"
+}
+
+# tag_proven ID IMAGE ENGINE: tag what runs as tenants are run, and remove what does not.
+tag_proven() {
+  if ! runs_hardened "$1" "$3-server" || ! runs_hardened "$1" "$3-cli"; then
+    docker image rm --force "$1"
     return 1
   fi
-  docker tag "$id" "$image"
+  docker tag "$1" "$2"
 }
 
 runs_hardened() {
