@@ -43,7 +43,7 @@ from cachepilot.plan.persistence import (
     plan_mode_change,
 )
 from cachepilot.plan.rotation import plan_credentials, plan_promotion
-from cachepilot.plan.server_config import Directives, wanted_directives
+from cachepilot.plan.server_config import LIVE_ONLY, Directives, wanted_directives
 from cachepilot.plan.unsafe_stop import (
     plan_end_of_script,
     plan_end_of_wait,
@@ -182,6 +182,6 @@ def _plan_live(
     yield from plan_promotion(spec, seen, memory)
     stale = bool(seen.stale_certificates) and memory.certificate == seen.memory.certificate
     yield from plan_pruning(spec, stale=stale, keep=memory.certificate)
-    if not spared:
-        yield from plan_live_only(spec, seen, server, directives)
     yield from plan_proof(spec, seen, server, directives, rules)
+    if not spared.issuperset(LIVE_ONLY):
+        yield from plan_live_only(spec, seen, server, directives)

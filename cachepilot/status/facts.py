@@ -126,7 +126,8 @@ def config_applied(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
     found = differences(wanted, seen.server)
     if found:
         parts = (f"{name} is {_shown(live)}, wanted {_shown(want)}" for name, want, live in found)
-        return Fact.false(OBSERVED if spared else "Differs", "; ".join(parts))
+        is_by_hand = spared.issuperset(name for name, _, _ in found)
+        return Fact.false(OBSERVED if is_by_hand else "Differs", "; ".join(parts))
     if mode_in_force(spec, seen) is not spec.persistence:
         message = f"persistence is still {mode_in_force(spec, seen)}, wanted {spec.persistence}"
         return Fact.false("PersistenceChanging", message)

@@ -165,6 +165,37 @@ def test_in_observe_mode_an_edit_that_is_taken_back_halfway_leaves_no_trace(cut)
     assert plan(world, tenant(), rules=OBSERVE).actions == ()
 
 
+def test_in_observe_mode_a_directive_that_a_build_refuses_leaves_the_others_to_hands():
+    refused = tenant(config=(*tenant().config, ("activedefrag", "yes")))
+    world = settled(tenant(), rules=OBSERVE)
+    for _ in range(3):
+        visit(world, refused, rules=OBSERVE)
+    assert config_applied(refused, look(world, refused), OBSERVE).reason == "Differs"
+
+    world.servers["acme"].directives["maxmemory-samples"] = "9"
+    (outcome,) = visit(world, refused, rules=OBSERVE)
+
+    assert world.servers["acme"].directives["maxmemory-samples"] == "9"
+    assert outcome.reason == "DirectiveRefused"
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_in_observe_mode_what_stands_in_no_file_is_applied_after_a_cut(cut):
+    world = settled(tenant())
+    world.servers["acme"].directives["activedefrag"] = "yes"
+    for action in plan(world, tenant(), rules=OBSERVE).actions[:cut]:
+        perform(action, writers_of(world), now=world.tick())
+
+    for _ in range(2):
+        visit(world, tenant(), rules=OBSERVE)
+    assert world.servers["acme"].directives["activedefrag"] == "no"
+    world.servers["acme"].directives["activedefrag"] = "yes"
+    visit(world, tenant(), rules=OBSERVE)
+
+    assert world.servers["acme"].directives["activedefrag"] == "yes"
+    assert config_applied(tenant(), look(world, tenant()), OBSERVE).reason == "DriftObserved"
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_in_observe_mode_a_new_certificate_is_served_after_a_cut(cut):
     world = settled(tenant(), rules=OBSERVE)
