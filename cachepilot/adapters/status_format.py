@@ -70,6 +70,9 @@ def render_tenant(status: TenantStatus) -> Json:
 def parse_tenant(content: Json) -> TenantStatus:
     """Return what :func:`render_tenant` was given, without what all tenants share.
 
+    What the release before published is understood, too: an upgrade finds it, and so does a newer
+    command beside an older daemon.
+
     Raises:
         ValueError, KeyError, TypeError, AttributeError: It is not what we publish.
     """
@@ -184,9 +187,10 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         certificate_lifetime=duration_from_text(tls["lifetime"]),
         renew_before=duration_from_text(tls["renewBefore"]),
         password_file=auth["passwordFile"],
-        rotated_at=auth["rotatedAt"],
-        rotate_every=duration_from_text(auth["rotateEvery"]) if auth["rotateEvery"] else None,
-        grace=duration_from_text(auth["grace"]),
+        # A daemon that did not replace passwords yet says nothing of these three.
+        rotated_at=auth.get("rotatedAt"),
+        rotate_every=duration_from_text(every) if (every := auth.get("rotateEvery")) else None,
+        grace=duration_from_text(auth.get("grace", "0s")),
         scripting=auth["scripting"],
         restarted_at=content["restartedAt"],
     )

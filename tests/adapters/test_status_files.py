@@ -1,8 +1,10 @@
 import json
 import os
+import shutil
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +21,7 @@ from cachepilot.errors import UnavailableError
 from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.observe.snapshot import (
     Engine,
+    Role,
     SeenAuthority,
     SeenCertificate,
     SeenContainer,
@@ -43,6 +46,7 @@ from cachepilot.status.host import HostStatus
 from tests.builders import tenant
 
 ACME = TenantName("acme")
+OLDER = Path(__file__).parent / "older"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHARED = SeenHost(
     authority=SeenAuthority(exists=True, fingerprint="f", not_after=NOON),
@@ -261,6 +265,21 @@ def test_a_later_program_reads_what_was_published_with_the_facts_that_all_share(
 
     assert again(paths).read(ACME) == status()
     assert again(paths).read(TenantName("beta")) is None
+
+
+def test_what_was_published_before_passwords_were_replaced_is_understood(paths, store):
+    """As an upgraded daemon finds it, or an upgraded command beside a daemon that is not."""
+    store.publish(status())
+    shutil.copy(OLDER / "acme.json", paths.tenant_status(ACME))
+    shutil.copy(OLDER / "host.json", paths.host_status)
+
+    found = again(paths).read(ACME)
+
+    assert found.condition(ConditionType.READY).last_transition_time == NOON
+    assert (found.word, found.spec) == ("Ready", replace(tenant(), grace=timedelta()))
+    assert found.snapshot.server.directive("hz") == "2"
+    assert found.snapshot.container(Role.SERVER).container_id == "c1"
+    assert found.snapshot.host.owned_ports == SHARED.owned_ports
 
 
 def test_what_all_share_is_published_once_and_not_in_every_tenants_file(paths, store):
