@@ -137,6 +137,27 @@ def test_a_daemon_withdraws_what_the_one_before_said_about_nobody(daemon, run):
     assert daemon.is_published("served")
 
 
+def test_the_folder_is_read_every_ten_seconds_even_if_nothing_seems_to_have_happened(daemon):
+    daemon.write("acme", text("acme"))
+
+    assert daemon.make()._refresh() == 10.0
+
+
+def test_what_changes_behind_a_link_is_found_when_the_folder_is_read_anyway(
+    daemon, run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("cachepilot.daemon.service._REFRESH_EVERY", 0.2)
+    target = tmp_path / "target"
+    target.write_text(text("one"))
+    (daemon.paths.tenants_d / "linked.yaml").symlink_to(target)
+    run()
+    daemon.await_published("one", there=True)
+
+    target.write_text(f"{text('one')}---\n{text('two')}")
+
+    daemon.await_published("two", there=True)
+
+
 def test_no_visit_says_new_settings_about_what_was_read_under_the_old(daemon):
     """A visit in the middle of a reload speaks of the settings that its reading was made by."""
     daemon.write("acme", text("acme", memory={"max": "64MiB"}))

@@ -214,3 +214,16 @@ def test_a_linked_file_is_followed_and_a_swapped_link_takes_effect(fleet, neighb
     eventually(lambda: tenant.config("maxmemory") == str(22 * 2**20))
     assert tenant.run_id() == run_id
     tenant.path.unlink()
+
+
+def test_a_file_behind_a_link_that_is_rewritten_in_place_is_taken_up(fleet, neighbour, tmp_path):
+    """Nothing happens in the folder, so nobody is told: it is read anyway every ten seconds."""
+    tenant, target = fleet.tenant("behind"), tmp_path / "target"
+    target.write_text(document(tenant.name, {"memory": {"max": "18MiB"}}))
+    tenant.path.symlink_to(target)
+    tenant.settle()
+
+    target.write_text(document(tenant.name, {"memory": {"max": "22MiB"}}))
+
+    eventually(lambda: tenant.config("maxmemory") == str(22 * 2**20), timeout=15)
+    tenant.path.unlink()
