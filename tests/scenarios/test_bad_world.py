@@ -207,30 +207,43 @@ def empty(folder):
         file.unlink()
 
 
+UNLISTED = "tenants.d:0: : cannot list the folder of tenants: "
+EMPTY = "MassRemoval: tenants.d holds no tenant, but 5 are served"
+# What is done to the folder, and what the host says about it.
 HARM_TO_FOLDER = {
-    "removed": shutil.rmtree,
-    "emptied": empty,
-    "replaced by an empty one": lambda folder: (
-        folder.rename(folder.with_name("old")),
-        folder.mkdir(),
+    "removed": (shutil.rmtree, f"{UNLISTED}no such file or directory"),
+    "emptied": (empty, EMPTY),
+    "replaced by an empty one": (
+        lambda folder: (folder.rename(folder.with_name("old")), folder.mkdir()),
+        EMPTY,
     ),
-    "replaced by a file": lambda folder: (folder.rename(folder.with_name("old")), folder.touch()),
-    "a loop of links": lambda folder: (
-        folder.rename(folder.with_name("old")),
-        folder.symlink_to(folder),
+    "replaced by a file": (
+        lambda folder: (folder.rename(folder.with_name("old")), folder.touch()),
+        f"{UNLISTED}not a directory",
+    ),
+    "a loop of links": (
+        lambda folder: (folder.rename(folder.with_name("old")), folder.symlink_to(folder)),
+        f"{UNLISTED}too many levels of symbolic links",
     ),
 }
 
 
+def complaints_of(host):
+    """Return everything that the host says is wrong with it, as lines."""
+    found = [f"{each['reason']}: {each['message']}" for each in host.facts()["conditions"]]
+    return "\n".join(host.problems() + found)
+
+
 def test_nobody_is_stopped_whatever_becomes_of_the_folder(host, five):
     texts = {each.path: each.path.read_text() for each in five}
-    for harm, act in HARM_TO_FOLDER.items():
+    for harm, (act, message) in HARM_TO_FOLDER.items():
         act(host.tenants_d)
         # Longer than the grace for a vanished file.
         throughout(lambda: all(each.is_running() for each in five), seconds=4)
+        said = eventually(lambda: complaints_of(host))
+        assert message in said, harm
 
         if host.tenants_d.is_symlink() or host.tenants_d.is_file():
-            assert eventually(lambda: any("tenants.d" in text for text in host.problems())), harm
             host.tenants_d.unlink()
         shutil.rmtree(host.tenants_d, ignore_errors=True)
         shutil.rmtree(host.tenants_d.with_name("old"), ignore_errors=True)
