@@ -1,6 +1,5 @@
 """Docker's events alone bring repairs: the next resync is an hour away."""
 
-import docker
 import pytest
 
 from tests.fakes.tunnel import Tunnel
