@@ -54,7 +54,7 @@ up() {
   done
   if ! cachepilotctl wait --for=condition=Ready "${names[@]}" --timeout 120s; then
     show_daemon_log "$HOME_FOLDER"
-    fail "cannot see ${names[*]} become Ready: see \"cachepilotctl describe ${names[0]}\" and $HOME_FOLDER/log/daemon.log"
+    fail "cannot see ${names[*]} become Ready: see \"cachepilotctl describe tenant ${names[0]}\" and $HOME_FOLDER/log/daemon.log"
   fi
   printf '\n'
   cachepilotctl get tenants
@@ -110,7 +110,7 @@ print_next_steps() {
 
 next:
   . .quickstart/env
-  cachepilotctl describe $1
+  cachepilotctl describe tenant $1
   export REDISCLI_AUTH=\$(cachepilotctl credentials $1 --reveal -o json | python -c 'import json, sys; print(json.load(sys.stdin)["password"])')
   CA=\$CACHEPILOT_ROOT/var/lib/cachepilot/public/ca.pem
   $client --tls --cacert "\$CA" -h 127.0.0.1 -p $(tls_port "$1") ping
