@@ -1,8 +1,9 @@
-"""cachepilotd that dies of SIGKILL right before a chosen effect; a program for scenarios only.
+"""cachepilotd with one effect that goes wrong; a program for scenarios only.
 
-    faulty_daemon.py KILL_FILE --root DIR
+    faulty_daemon.py FAULT_FILE --root DIR
 
-Once KILL_FILE exists, effects are counted; the one whose number stands in it never happens.
+Once FAULT_FILE exists, effects are counted; the one whose number stands in it meets the fault that
+stands behind it. The file is gone once that has come to pass.
 """
 
 import os
@@ -17,25 +18,34 @@ from cachepilot.adapters.instance_lock import InstanceLock
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.daemon.logging import configure
 from cachepilot.daemon.main import prepare, run
+from cachepilot.errors import UnavailableError
 from cachepilot.settings import load_settings
 from cachepilot.wiring import build
 
+# The daemon dies, or the effect seems to have failed: either way it happened, or it did not.
+DIE_BEFORE, DIE_AFTER = "die before", "die after"
+REFUSE, LOSE_REPLY = "refuse", "lose the reply"
+FAULTS = (DIE_BEFORE, LOSE_REPLY, DIE_AFTER, REFUSE)
+
 
 class Fuse:
-    """Counts the effects of all writers and ends the process before one of them."""
+    """Counts the effects of all writers and says what goes wrong with one of them."""
 
-    def __init__(self, kill_file: Path) -> None:
-        self._kill_file = kill_file
+    def __init__(self, fault_file: Path) -> None:
+        self._fault_file = fault_file
         self._count = 0
 
-    def burn(self) -> None:
+    def burn(self) -> str:
         try:
-            last = int(self._kill_file.read_text())
+            number, fault = self._fault_file.read_text().split(maxsplit=1)
         except FileNotFoundError:
-            return
+            self._count = 0
+            return ""
         self._count += 1
-        if self._count == last:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._count != int(number):
+            return ""
+        self._fault_file.unlink()
+        return fault
 
 
 class Watched:
@@ -49,20 +59,29 @@ class Watched:
         effect = getattr(self._writer, name)
 
         def watched(*positional: object, **named: object) -> object:
-            self._fuse.burn()
-            return effect(*positional, **named)
+            fault = self._fuse.burn()
+            if fault == DIE_BEFORE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == REFUSE:
+                raise UnavailableError(f"cannot {name}: it was refused")
+            reply = effect(*positional, **named)
+            if fault == DIE_AFTER:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == LOSE_REPLY:
+                raise UnavailableError(f"cannot {name}: its reply was lost")
+            return reply
 
         return watched
 
 
 def main() -> None:
-    kill_file, _, root = sys.argv[1:4]
+    fault_file, _, root = sys.argv[1:4]
     paths, stopping = RootPaths(Path(root)), threading.Event()
     prepare(paths)
     lock = InstanceLock(paths.lock)
     settings = load_settings(paths.settings_file)
     parts = build(paths, settings, stopping=stopping)
-    fuse, writers = Fuse(Path(kill_file)), parts.world.writers
+    fuse, writers = Fuse(Path(fault_file)), parts.world.writers
     watched = {each.name: Watched(getattr(writers, each.name), fuse) for each in fields(writers)}
     world = replace(parts.world, writers=replace(writers, **watched))
     run(replace(parts, world=world), settings, configure("info", sys.stdout), stopping)
