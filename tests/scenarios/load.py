@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 import redis
 
+from tests.scenarios.waiting import eventually
+
 if TYPE_CHECKING:
     from tests.scenarios.tenant import Tenant
 
@@ -120,10 +122,13 @@ class Load:
     def go_on(self, writes: int = 20) -> None:
         """Return once every worker has written that often again."""
         goals = [len(worker.blinks) + worker.writes + writes for worker in self.workers]
-        end = time.monotonic() + 30
-        while any(worker.writes < goal for worker, goal in zip(self.workers, goals, strict=True)):
-            assert time.monotonic() < end, self.errors[-3:]
-            time.sleep(0.01)
+
+        def is_reached() -> bool:
+            reached = zip(self.workers, goals, strict=True)
+            assert all(worker.writes >= goal for worker, goal in reached), self.errors[-3:]
+            return True
+
+        eventually(is_reached)
 
     @property
     def errors(self) -> list[str]:

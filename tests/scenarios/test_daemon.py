@@ -39,14 +39,12 @@ def test_a_daemon_that_starts_over_running_tenants_does_nothing(host, fleet_of_t
         assert {each.word for each in fleet_of_three} == {"Ready"}
 
 
-def test_it_stops_in_seconds_even_with_work_on_its_hands(host, fleet_of_three):
+def test_it_stops_while_we_wait_even_with_work_on_its_hands(host, fleet_of_three):
     for number in range(4):
         host.tenant(f"newcomer{number}").write()
-    begun = time.monotonic()
 
     assert host.stop() == 0
 
-    assert time.monotonic() - begun < 25
     assert all(each.is_running() for each in fleet_of_three)
     host.start()
     for each in host.tenants:
