@@ -216,3 +216,42 @@ def test_a_password_file_lies_where_the_settings_allow(folders, path, is_allowed
 
 def test_a_password_in_the_place_of_its_file_is_not_repeated():
     assert "hunter" not in str(faults(auth={"passwordFile": "/hunter2hunter2hunter2"}))
+
+
+@pytest.mark.parametrize(
+    ("auth", "where", "words"),
+    [
+        ({"rotatedAt": "2026-01-01T00:00:00Z"}, "spec.auth.rotatedAt", "auth.passwordFile says"),
+        ({"rotateEvery": "30d"}, "spec.auth.rotateEvery", "auth.passwordFile says"),
+    ],
+)
+def test_a_password_from_a_file_cannot_be_drawn_as_well(auth, where, words):
+    file = {"passwordFile": "/etc/cachepilot/passwords/acme"}
+
+    found = faults(auth=file | auth)
+
+    assert found.keys() == {where}
+    assert words in found[where]
+    assert faults(auth=auth) == {}
+
+
+@pytest.mark.parametrize(
+    ("auth", "where", "words"),
+    [
+        ({"grace": "366d"}, "spec.auth.grace", "at most 365d"),
+        ({"rotateEvery": "30m", "grace": "0s"}, "spec.auth.rotateEvery", "1h to 3650d; got 30m"),
+        ({"rotateEvery": "3651d"}, "spec.auth.rotateEvery", "1h to 3650d"),
+        ({"rotateEvery": "24h"}, "spec.auth.rotateEvery", "more than auth.grace (1d)"),
+    ],
+)
+def test_passwords_are_replaced_slower_than_their_grace_ends(auth, where, words):
+    found = faults(auth=auth)
+
+    assert found.keys() == {where}
+    assert words in found[where]
+
+
+def test_a_default_age_of_passwords_does_not_concern_passwords_from_files():
+    under = rules(defaults={"auth": {"rotateEvery": "30d"}})
+
+    assert faults(under, auth={"passwordFile": "/etc/cachepilot/passwords/acme"}) == {}

@@ -60,3 +60,9 @@ def test_a_range_holds_both_its_ends_and_numbers_only():
 def test_events_that_no_server_delivers_are_refused(events, words):
     with pytest.raises(ValidationError, match=words):
         document(engine={"config": {"notify-keyspace-events": events}})
+
+
+def test_a_bridges_own_address_is_the_first_of_its_subnet():
+    found = rules(network={"subnets": ["10.9.0.0/22", "10.8.4.0/22"], "tenantsPerBridge": 9})
+
+    assert found.network.gateways == {"10.9.0.1", "10.8.4.1"}
