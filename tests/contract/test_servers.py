@@ -183,8 +183,8 @@ def test_scripts_are_forbidden_where_the_host_says_so(bench, image):
         user.name
         for user, _ in user_differences(wanted_users(open_made, memory, NOON), bench.ask(made))
     ]
-    # Of user and twin, only the file says whether they may; the marker stands for what it says.
-    assert changed == [MARKER]
+    # User and twin agree on what held before, so the marker says that all are to be told again.
+    assert changed == [CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON), MARKER]
 
 
 def test_passwords_are_named_by_revision(bench, made):
