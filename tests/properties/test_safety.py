@@ -261,11 +261,16 @@ def test_data_in_memory_only_is_saved_before_a_planned_stop(spec, seen, under, a
 def test_files_of_data_are_only_discarded_where_nothing_may_be_kept_in_them(
     spec, seen, under, ahead
 ):
+    mode = seen.memory.persistence or spec.persistence
     for action in plan(spec, seen, under, ahead).actions:
+        if isinstance(action, a.RememberPersistence):
+            mode = action.mode
         if isinstance(action, a.DiscardDump):
-            assert (seen.memory.persistence or spec.persistence) is PersistenceMode.NONE
+            # With an append-only file, no start ever loads a dump.
+            assert mode is not PersistenceMode.RDB
+            assert PersistenceMode.RDB is not spec.persistence
         if isinstance(action, a.DiscardAppendOnly):
-            assert (seen.memory.persistence or spec.persistence) is not PersistenceMode.AOF
+            assert mode is not PersistenceMode.AOF
 
 
 @anything

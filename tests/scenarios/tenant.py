@@ -160,7 +160,9 @@ class Tenant:
     @property
     def listener(self) -> str:
         """The listener a client would choose."""
-        return str(self.status()["status"]["endpoints"][0]["listener"])
+        endpoints = self.status()["status"]["endpoints"]
+        assert endpoints, self.summary()
+        return str(endpoints[0]["listener"])
 
     def put(self, **pairs: str) -> Tenant:
         with self.client(self.listener) as client:

@@ -22,11 +22,11 @@ def three(make_host):
     host.write_settings(network={"subnets": [first, second], "tenantsPerBridge": 2})
     try:
         host.start()
+        # One after the other, so that the first two share the first bridge.
         tenants = [
-            host.tenant(f"apart{n}").write({"access": {"mode": "dual-mode"}}) for n in range(3)
+            host.tenant(f"apart{n}").write({"access": {"mode": "dual-mode"}}).settle()
+            for n in range(3)
         ]
-        for each in tenants:
-            each.settle()
         a = tenants[0]
         beside = next(one for one in tenants[1:] if network(one) == network(a))
         away = next(one for one in tenants[1:] if network(one) != network(a))
