@@ -33,9 +33,10 @@ class _StoredCredential(_Stored):
     user: str = Field(min_length=1)
     revision: int = Field(ge=1)
     from_file: bool
-    # Records of the first release say neither.
+    # Records of the first release say none of these.
     pending: bool = False
     since: datetime | None = None
+    replaced: datetime | None = None
     password: str = Field(min_length=1, repr=False)
 
 
@@ -55,6 +56,7 @@ def render_record(tenant_name: TenantName, record: Record) -> bytes:
             from_file=seen.from_file,
             pending=seen.pending,
             since=seen.since,
+            replaced=seen.replaced,
             password=password.reveal(),
         )
         for seen, password in zip(record.memory.credentials, record.passwords, strict=True)
@@ -95,6 +97,7 @@ def parse_record(tenant_name: TenantName, content: bytes) -> Record:
             from_file=kept.from_file,
             pending=kept.pending,
             since=kept.since,
+            replaced=kept.replaced,
         )
         for kept in stored.credentials
     )

@@ -110,9 +110,7 @@ class RecordWriter:
             return replace(
                 memory,
                 credentials=tuple(
-                    replace(seen, pending=False, since=now)
-                    if (seen.user, seen.revision) == (user, revision)
-                    else seen
+                    seen if seen.user != user else _promoted(seen, revision, now)
                     for seen in memory.credentials
                 ),
             )
@@ -155,6 +153,15 @@ class RecordWriter:
     def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
         """Record which directives the server was seen to have; empty for a doubt."""
         self._records.amend(tenant_name, lambda memory: replace(memory, applied=fingerprint))
+
+
+def _promoted(seen: SeenCredential, revision: int, now: datetime) -> SeenCredential:
+    """Return a user's credential as of the moment that *revision* comes into force."""
+    if seen.revision == revision:
+        return replace(seen, pending=False, since=now)
+    if seen.pending or (seen.replaced and seen.replaced <= now):
+        return seen
+    return replace(seen, replaced=now)
 
 
 def _with_password(record: Record, fresh: SeenCredential, secret: Secret) -> Record:

@@ -36,6 +36,7 @@ class SeenCredential:
         pending: Whether it was drawn, but no login has proven yet that the server takes it.
         since: When it was drawn while it is pending, else when it came into force; None if it did
             before anybody wrote that down.
+        replaced: When another one came into force in its place; None while it is documented.
     """
 
     user: str
@@ -43,6 +44,7 @@ class SeenCredential:
     from_file: bool = False
     pending: bool = False
     since: datetime | None = None
+    replaced: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

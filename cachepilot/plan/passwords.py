@@ -34,10 +34,11 @@ def replaced_passwords(spec: TenantSpec, memory: Memory, user: str) -> tuple[Rep
     return tuple(
         Replaced(
             revision=older.revision,
-            since=newer.since or LONG_AGO,
-            until=newer.since + spec.grace if newer.since and place < MOST_REPLACED else LONG_AGO,
+            since=since or LONG_AGO,
+            until=since + spec.grace if since and place < MOST_REPLACED else LONG_AGO,
         )
         for place, (newer, older) in enumerate(pairwise(in_force))
+        for since in (older.replaced or newer.since,)
     )
 
 

@@ -196,3 +196,16 @@ def test_a_death_between_ledger_and_record_leaves_the_port_with_its_tenant(
     assert owners(ledger)[7300] == ACME
     writer.reserve(ACME, held())
     assert records.recall(ACME).reservation == held()
+
+
+def test_an_old_password_that_comes_back_prolongs_no_other(tmp_path, records, writer):
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=AT)
+    adopt(writer, tmp_path, "first-password-here", pending=True)
+    writer.promote_credential(ACME, user="default", revision=2, now=AT)
+    adopt(writer, tmp_path, "second-password-here", pending=True)
+    writer.promote_credential(ACME, user="default", revision=3, now=NOON)
+
+    adopt(writer, tmp_path, "first-password-here", pending=True)
+
+    kept = {each.revision: each.replaced for each in records.recall(ACME).credentials}
+    assert kept == {4: None, 3: None, 1: AT}

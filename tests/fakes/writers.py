@@ -89,13 +89,16 @@ class FakeMemoryWriter(_Writer):
         self.world.adopted[tenant_name, newest.revision] = text
 
     def promote_credential(self, tenant_name, *, user, revision, now):
-        credentials = tuple(
-            replace(kept, pending=False, since=now)
-            if (kept.user, kept.revision) == (user, revision)
-            else kept
-            for kept in self.world.memory(tenant_name).credentials
-        )
-        self._amend(tenant_name, credentials=credentials)
+        def promoted(kept):
+            if kept.user != user:
+                return kept
+            if kept.revision == revision:
+                return replace(kept, pending=False, since=now)
+            over = kept.pending or (kept.replaced and kept.replaced <= now)
+            return kept if over else replace(kept, replaced=now)
+
+        credentials = self.world.memory(tenant_name).credentials
+        self._amend(tenant_name, credentials=tuple(map(promoted, credentials)))
 
     def forget_credentials(self, tenant_name, *, user, revisions):
         kept = self.world.memory(tenant_name).credentials
