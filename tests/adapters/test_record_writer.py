@@ -199,13 +199,13 @@ def test_a_death_between_ledger_and_record_leaves_the_port_with_its_tenant(
 
 
 def test_an_old_password_that_comes_back_prolongs_no_other(tmp_path, records, writer):
-    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=AT)
+    writer.generate_credential(ACME, user="default", pending=False, wish=None, now=NOON)
     adopt(writer, tmp_path, "first-password-here", pending=True)
-    writer.promote_credential(ACME, user="default", revision=2, now=AT)
+    writer.promote_credential(ACME, user="default", revision=2, now=NOON)
     adopt(writer, tmp_path, "second-password-here", pending=True)
-    writer.promote_credential(ACME, user="default", revision=3, now=NOON)
+    writer.promote_credential(ACME, user="default", revision=3, now=NOON + timedelta(days=1))
 
     adopt(writer, tmp_path, "first-password-here", pending=True)
 
     kept = {each.revision: each.replaced for each in records.recall(ACME).credentials}
-    assert kept == {4: None, 3: None, 1: AT}
+    assert kept == {4: None, 3: None, 1: NOON}
