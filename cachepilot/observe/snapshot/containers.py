@@ -1,0 +1,101 @@
+"""What we saw of containers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Liveness(StrEnum):
+    """The container states that a plan can tell apart.
+
+    RUNNING means running, not restarting, and with a process; Docker itself says "running"
+    for a container that waits between two crashes.
+    """
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Role(StrEnum):
+    """What a container of a tenant is for."""
+
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Published:
+    """One listener of a container, published on one address of the host."""
+
+    container_port: int
+    address: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerShape:
+    """Everything about a container that only a new container can change.
+
+    Attributes:
+        mounts: (target, folder below the tenant's own, read-only), sorted by target; a foreign
+            source is shown whole.
+        security: Words such as ``no-new-privileges`` and ``cap-drop=ALL``, sorted.
+        pids: Processes at most.
+        files: Open files at most.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    user: str
+    published: tuple[Published, ...]
+    bridge: str
+    mounts: tuple[tuple[str, str, bool], ...]
+    security: tuple[str, ...]
+    pids: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What ``docker update`` can change on a running container.
+
+    Attributes:
+        memory: Bytes; swap is always the same, so nothing goes on top.
+        swap: Bytes of memory and swap together.
+        cpu_quota: Microseconds in each 100 ms; -1 is unlimited.
+        restart: Docker's restart policy.
+    """
+
+    memory: int
+    swap: int
+    cpu_quota: int
+    restart: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenContainer:
+    """One container that carries our label for this tenant.
+
+    Attributes:
+        digest: The label with the fingerprint of the wanted shape it was made for.
+        error: Docker's own words when a start failed.
+        last_words: The end of the server's own log when it did not end well.
+    """
+
+    container_id: str
+    name: str
+    role: Role
+    liveness: Liveness
+    digest: str
+    shape: ContainerShape
+    resources: Resources
+    started_at: datetime | None = None
+    exit_code: int = 0
+    error: str = ""
+    last_words: str = ""
+    oom_killed: bool = False

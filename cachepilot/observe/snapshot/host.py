@@ -1,0 +1,100 @@
+"""What we saw of the host and of the files that belong to a tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFiles:
+    """The folders of the serving instance.
+
+    Attributes:
+        folders_ready: Whether conf, run and data exist with the right owner and mode.
+        configuration: SHA-256 of redis.conf, None when it is missing.
+        users: users.acl with each hash replaced by ``#<revision>`` or ``#unknown``, None when
+            missing.
+        data_marker: Whether the data folder is the one we made.
+        data_problem: Why the data folder is not the one we made and what to do, or empty.
+        has_dump: Whether a dump.rdb lies there.
+        has_append_only: Whether an append-only folder lies there.
+        password_file: Revision that the author's file holds now: 0 when it is new; None when
+            no file is asked for or it cannot be read.
+        password_problem: Why the author's file cannot be used, or empty.
+    """
+
+    folders_ready: bool
+    configuration: str | None
+    users: str | None
+    data_marker: bool
+    has_dump: bool
+    has_append_only: bool
+    data_problem: str = ""
+    password_file: int | None = None
+    password_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenAuthority:
+    """The certificate authority of this host.
+
+    Attributes:
+        exists: Whether key and certificate are both there and belong together.
+        problem: Why it must not be touched, or empty; a missing key beside leaves is one.
+        fingerprint: SHA-256 of the root, hexadecimal.
+    """
+
+    exists: bool
+    problem: str = ""
+    fingerprint: str = ""
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenCertificate:
+    """One leaf on disk.
+
+    Attributes:
+        names: Subject alternative names as text, sorted.
+        authority: Fingerprint of the root that signed it.
+        fingerprint: SHA-256 of the leaf, hexadecimal.
+        problem: Why it cannot be served (torn file, foreign key), or empty.
+    """
+
+    revision: int
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    authority: str
+    fingerprint: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenHost:
+    """What all tenants share.
+
+    Attributes:
+        owned_ports: (port, tenant) of the durable ledger.
+        owned_uids: (uid, tenant) of the durable ledger.
+        resting_ports: Ports that were released too recently to be given again.
+        listeners: Addresses and ports on which something listens right now, ours included; an
+            IPv4 address is always in its own spelling.
+        bridges: (bridge index, tenants on it).
+        foreign_addresses: Wanted bind addresses that are not addresses of this host.
+    """
+
+    authority: SeenAuthority
+    owned_ports: tuple[tuple[int, str], ...] = ()
+    owned_uids: tuple[tuple[int, str], ...] = ()
+    resting_ports: frozenset[int] = frozenset()
+    resting_uids: frozenset[int] = frozenset()
+    listeners: frozenset[tuple[str, int]] = frozenset()
+    bridges: tuple[tuple[int, int], ...] = ()
+    foreign_addresses: tuple[str, ...] = ()
+
+    @property
+    def listening_ports(self) -> frozenset[int]:
+        """Ports on which something listens right now, on whichever address."""
+        return frozenset(port for _, port in self.listeners)
