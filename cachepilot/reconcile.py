@@ -18,16 +18,16 @@ from cachepilot.observe.memory import Memory
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import Snapshot, Unknown
 from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
+from cachepilot.plan.in_force import spec_in_force
 from cachepilot.plan.persistence import plan_relief
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.rotation import next_rotation_step
 from cachepilot.plan.server_config import managed_directives
 from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import State, TenantName
-from cachepilot.spec.parse import parse_json
 from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence, Reading
-from cachepilot.spec.rules import HeadRoom, Limits, Rules
+from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import TenantStatus
 from cachepilot.status.ports import StatusStore
@@ -37,7 +37,6 @@ from cachepilot.status.summarize import Visit, summarize
 # restart, change live, and end what the change has replaced. More would hide a plan that undoes
 # itself. The last look only looks.
 _ROUNDS = 5
-_BOUNDLESS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +174,7 @@ class _Errand:
         )
         try:
             memory = self.world.readers.memory.recall(self.name)
-            spec = _spec_in_force(self.reading, memory, self.terms.rules)
+            spec = spec_in_force(self.reading, memory, self.terms.rules)
             visit = replace(visit, memory=memory, spec=spec)
             if spec is None:
                 return visit, ()
@@ -288,44 +287,3 @@ def place_of(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
-
-
-def _without_limits(rules: Rules) -> Rules:
-    none = HeadRoom.model_construct(base=0, buffers=0.0, copyOnWrite=0.0)
-    limits = Limits.model_construct(
-        memory=_BOUNDLESS,
-        minimumMemory=1,
-        containerMemory=None,
-        cpus=rules.limits.cpus,  # what a tenant gets that asks for nothing, so it has to stay
-        images=["*"],
-        extraNames=["*"],
-        # Whether a file is still read is decided again where it is opened.
-        passwordFiles=["/"],
-    )
-    return rules.model_copy(update={"limits": limits, "headRoom": none})
-
-
-def _spec_in_force(reading: Reading, memory: Memory, rules: Rules) -> TenantSpec | None:
-    """Return the newest valid spec, else the last good one; a vanished file ends serving late.
-
-    None means that nothing usable was ever seen, or that the last good document cannot be read any
-    more; whatever runs is left alone then.
-    """
-    if reading.spec is not None:
-        return reading.spec
-    if not memory.document:
-        return None
-    file = memory.source or "record.json"
-    parsed = parse_json(memory.document, rules, file=file)
-    if isinstance(parsed, tuple):
-        # Limits that were tightened since are for what is written from now on; whoever is served
-        # goes on being looked after.
-        parsed = parse_json(memory.document, _without_limits(rules), file=file)
-    if isinstance(parsed, tuple):
-        return None
-    if parsed.spec.paused and not memory.retired:
-        return parsed.spec  # its owner said that nothing is to be done, and nothing since
-    is_over = reading.presence is Presence.ABSENT and reading.absent_for >= rules.removalGrace
-    if memory.retired or is_over:
-        return replace(parsed.spec, state=State.DELETED)
-    return parsed.spec

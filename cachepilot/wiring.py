@@ -24,7 +24,8 @@ from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.redis_connections import ManagementConnections
-from cachepilot.adapters.redis_management import RedisManagement
+from cachepilot.adapters.redis_orders import RedisOrders
+from cachepilot.adapters.redis_questions import RedisQuestions
 from cachepilot.adapters.removal_brake import RemovalBrake
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.adapters.tenant_files import TenantFiles
@@ -88,9 +89,8 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         password=lambda name: records.secret(name, DAEMON),
         monotonic=clock.monotonic,
     )
-    server = RedisManagement(
+    orders = RedisOrders(
         connections,
-        revision_of=records.revision_of,
         hashes=records.hashes,
         password=records.password,
         monotonic=clock.monotonic,
@@ -122,7 +122,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             certificates=certificates,
             memory=records,
             host=host,
-            server=server,
+            server=RedisQuestions(connections, revision_of=records.revision_of),
             endpoints=endpoints,
         ),
         writers=Writers(
@@ -130,7 +130,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             certificates=certificates,
             files=FolderWriter(paths, records, owners=owners),
             containers=engine,
-            server=server,
+            server=orders,
         ),
         status=board,
         utc_now=clock.utc_now,

@@ -34,7 +34,7 @@ main() {
   run_gates
   if [[ $mode == fast ]]; then
     unset DOCKER_HOST # a test that wants an engine without saying so shall fail here
-    run_pytest -m "not docker" "$@"
+    run_pytest -n 2 -m "not docker" "$@"
   else
     borrow_engine
     run_pytest -n 2 "$@"

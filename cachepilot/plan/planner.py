@@ -15,13 +15,7 @@ from cachepilot.plan.actions import (
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
-from cachepilot.plan.containers import (
-    must_not_stop,
-    place_taken,
-    plan_rest,
-    plan_server,
-    plan_wish,
-)
+from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.identity import (
     can_wait,
@@ -44,6 +38,7 @@ from cachepilot.plan.persistence import (
 )
 from cachepilot.plan.rotation import plan_credentials, plan_promotion
 from cachepilot.plan.server_config import LIVE_ONLY, Directives, wanted_directives
+from cachepilot.plan.stopping import must_not_stop, place_taken, plan_rest
 from cachepilot.plan.unsafe_stop import (
     plan_end_of_script,
     plan_end_of_wait,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from contextlib import ExitStack
 
 import pytest
@@ -11,7 +10,8 @@ import redis.exceptions
 from cachepilot import clock
 from cachepilot.adapters import redis_connections
 from cachepilot.adapters.redis_connections import ManagementConnections
-from cachepilot.adapters.redis_management import RedisManagement, _number, _why
+from cachepilot.adapters.redis_errors import why
+from cachepilot.adapters.redis_questions import RedisQuestions, _number
 from cachepilot.adapters.secret import Secret
 from cachepilot.observe.ports import ClientQuestions
 
@@ -19,7 +19,7 @@ from cachepilot.observe.ports import ClientQuestions
 def test_a_refused_rule_is_told_without_the_hash_in_it():
     error = redis.exceptions.ResponseError(f"Error in ACL SETUSER modifier '#{'ab' * 32}': no")
 
-    assert _why(error) == "Error in ACL SETUSER modifier '#…': no"
+    assert why(error) == "Error in ACL SETUSER modifier '#…': no"
 
 
 @pytest.fixture
@@ -37,15 +37,8 @@ def ask(folder):
     connections = ManagementConnections(
         run_folder=lambda *_: folder, password=lambda _: Secret("p"), monotonic=clock.monotonic
     )
-    management = RedisManagement(
-        connections,
-        revision_of=lambda *_: "1",
-        hashes=lambda *_: (),
-        password=lambda *_: Secret("p"),
-        monotonic=clock.monotonic,
-        stopping=threading.Event(),
-    )
-    return management.ask("acme", instance=1, directives=("maxmemory",), clients=ClientQuestions())
+    questions = RedisQuestions(connections, revision_of=lambda *_: "1")
+    return questions.ask("acme", instance=1, directives=("maxmemory",), clients=ClientQuestions())
 
 
 def test_a_server_that_lets_us_wait_is_silent(listener, tmp_path):
