@@ -52,8 +52,10 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
     """Dispatch by chapter of the outside; each arm below is one call."""
     if isinstance(action, a.MemoryAction):
         _remember(action, writers, now=now)
+    elif isinstance(action, a.CertificateAction):
+        _certify(action, writers, now=now)
     elif isinstance(action, a.FileAction):
-        _write(action, writers, now=now)
+        _write(action, writers)
     elif isinstance(action, a.ContainerAction):
         _contain(action, writers)
     elif isinstance(action, a.ServerAction):
@@ -111,8 +113,8 @@ def _change_credentials(action: a.CredentialAction, writers: Writers, *, now: da
             assert_never(action)
 
 
-def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
-    name, files, certificates = action.tenant_name, writers.files, writers.certificates
+def _certify(action: a.CertificateAction, writers: Writers, *, now: datetime) -> None:
+    name, certificates = action.tenant_name, writers.certificates
     match action:
         case a.CreateAuthority():
             certificates.create_authority()
@@ -122,6 +124,13 @@ def _write(action: a.FileAction, writers: Writers, *, now: datetime) -> None:
             )
         case a.PruneCertificates(keep=keep):
             certificates.prune(name, keep=keep)
+        case _:
+            assert_never(action)
+
+
+def _write(action: a.FileAction, writers: Writers) -> None:
+    name, files = action.tenant_name, writers.files
+    match action:
         case a.PrepareFolders(instance=instance, uid=uid):
             files.prepare(name, instance=instance, uid=uid)
         case a.WriteConfiguration(instance=instance, uid=uid, text=text):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from cachepilot.observe.snapshot import Role, SeenServer, Snapshot
 from cachepilot.plan.actions import Blocked
-from cachepilot.plan.identity import authority_blocked, password_blocked
+from cachepilot.plan.certificates import authority_blocked
+from cachepilot.plan.identity import password_blocked
 from cachepilot.plan.live import memory_blocked
 from cachepilot.plan.shape import engine_of
 from cachepilot.spec.tenant import TenantSpec

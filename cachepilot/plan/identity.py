@@ -1,25 +1,14 @@
-"""Ports, user id and certificate: what a tenant is, before anything runs."""
+"""Ports and user id: what a tenant is, before anything runs."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from datetime import datetime, timedelta
 
 from cachepilot.observe.memory import Reservation
-from cachepilot.observe.snapshot import SeenCertificate, Snapshot
-from cachepilot.plan.actions import (
-    Action,
-    Blocked,
-    CreateAuthority,
-    IssueCertificate,
-    PruneCertificates,
-)
+from cachepilot.observe.snapshot import Snapshot
+from cachepilot.plan.actions import Blocked
 from cachepilot.spec.rules import Range, Rules
 from cachepilot.spec.tenant import TenantSpec
-
-# Leaves start a little in the past, for clients whose clocks are late.
-_BACKDATED = timedelta(hours=1)
 
 
 def choose_reservation(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Reservation | Blocked:
@@ -62,73 +51,6 @@ def password_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     if spec.password_file and seen.files.password_problem:
         return Blocked(reason="PasswordFileUnusable", message=seen.files.password_problem)
     return None
-
-
-def authority_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
-    """Return why no certificate can be signed, if so."""
-    if spec.access.has_tls and seen.host.authority.problem:
-        return Blocked(reason="AuthorityBroken", message=seen.host.authority.problem)
-    return None
-
-
-def plan_certificate(
-    spec: TenantSpec, seen: Snapshot, reservation: Reservation, now: datetime
-) -> Iterator[Action]:
-    """Yield what makes a leaf with the right names and enough time left."""
-    if not spec.access.has_tls or authority_blocked(spec, seen):
-        return
-    if not seen.host.authority.exists:
-        yield CreateAuthority(tenant_name=spec.name, cause="this host has no authority yet")
-    if cause := _certificate_cause(spec, seen, seen.certificate, now):
-        yield IssueCertificate(
-            tenant_name=spec.name,
-            cause=cause,
-            revision=seen.memory.certificate + 1,
-            names=spec.names,
-            lifetime=spec.certificate_lifetime,
-            uid=reservation.uid,
-        )
-
-
-def can_wait(leaf: SeenCertificate | None) -> bool:
-    """Return whether a server starts with *leaf*, so that a new one may come later.
-
-    Even one that seems to be over: maybe it is the clock that is wrong.
-    """
-    return leaf is not None and not leaf.problem
-
-
-def plan_pruning(spec: TenantSpec, *, stale: bool, keep: int) -> Iterator[Action]:
-    """Yield the removal of leaves that nothing serves any more."""
-    if stale and keep:
-        yield PruneCertificates(tenant_name=spec.name, cause="no longer served", keep=keep)
-
-
-def _certificate_cause(
-    spec: TenantSpec, seen: Snapshot, leaf: SeenCertificate | None, now: datetime
-) -> str:
-    if leaf is None:
-        return "no certificate" if not seen.memory.certificate else "its files are gone"
-    authority = seen.host.authority
-    checks = (
-        (leaf.problem, bool(leaf.problem)),
-        (
-            f"expires {leaf.not_after:%Y-%m-%d}",
-            # A leaf that ends with its root cannot get any longer by signing it again.
-            leaf.not_after - now <= spec.renew_before and leaf.not_after != authority.not_after,
-        ),
-        (f"not valid before {leaf.not_before:%Y-%m-%d}", leaf.not_before > now),
-        ("the names that clients dial changed", leaf.names != spec.names),
-        (
-            "the authority changed",
-            authority.exists and leaf.authority != authority.fingerprint,
-        ),
-        (
-            "its lifetime was shortened",
-            leaf.not_after - leaf.not_before > spec.certificate_lifetime + _BACKDATED,
-        ),
-    )
-    return next((cause for cause, holds in checks if holds), "")
 
 
 def _choose_port(

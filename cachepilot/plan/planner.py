@@ -15,14 +15,10 @@ from cachepilot.plan.actions import (
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
+from cachepilot.plan.certificates import can_wait, plan_certificate, plan_pruning
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
-from cachepilot.plan.identity import (
-    can_wait,
-    choose_reservation,
-    plan_certificate,
-    plan_pruning,
-)
+from cachepilot.plan.identity import choose_reservation
 from cachepilot.plan.live import (
     plan_directives,
     plan_growth,

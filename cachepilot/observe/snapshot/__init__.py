@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cachepilot.observe.memory import Memory
+from cachepilot.observe.snapshot.certificates import (
+    SeenAuthority,
+    SeenCertificate,
+)
 from cachepilot.observe.snapshot.containers import (
     ContainerShape,
     Liveness,
@@ -15,8 +19,6 @@ from cachepilot.observe.snapshot.containers import (
     SeenContainer,
 )
 from cachepilot.observe.snapshot.host import (
-    SeenAuthority,
-    SeenCertificate,
     SeenFiles,
     SeenHost,
 )

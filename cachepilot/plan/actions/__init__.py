@@ -11,6 +11,12 @@ from cachepilot.plan.actions.base import (
     Disruption,
     Workload,
 )
+from cachepilot.plan.actions.certificates import (
+    CertificateAction,
+    CreateAuthority,
+    IssueCertificate,
+    PruneCertificates,
+)
 from cachepilot.plan.actions.containers import (
     ContainerAction,
     CreateContainer,
@@ -26,13 +32,10 @@ from cachepilot.plan.actions.containers import (
     UpdateResources,
 )
 from cachepilot.plan.actions.files import (
-    CreateAuthority,
     DiscardAppendOnly,
     DiscardDump,
     FileAction,
-    IssueCertificate,
     PrepareFolders,
-    PruneCertificates,
     WriteConfiguration,
     WriteUsers,
 )
@@ -77,6 +80,7 @@ __all__ = [
     "BaseAction",
     "BeginRestart",
     "Blocked",
+    "CertificateAction",
     "ContainerAction",
     "CreateAuthority",
     "CreateContainer",
@@ -130,7 +134,7 @@ __all__ = [
 
 _SEVERITY = tuple(Disruption)
 
-Action = MemoryAction | FileAction | ContainerAction | ServerAction
+Action = MemoryAction | CertificateAction | FileAction | ContainerAction | ServerAction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
