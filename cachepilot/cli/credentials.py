@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 
 @click.command(cls=Verb)
 @names_argument("NAME")
+@click.option(
+    "--user",
+    metavar="USER",
+    default="default",
+    show_default=True,
+    help="Whose password, such as cachepilot-metrics for an exporter.",
+)
 @click.option("--reveal", is_flag=True, help="Yes, show the password on this screen.")
 @output_option("text", "json")
 @pass_invocation
 def credentials(
-    invocation: Invocation, words: Sequence[str], *, reveal: bool, output: str
+    invocation: Invocation, words: Sequence[str], *, user: str, reveal: bool, output: str
 ) -> None:
     """Show where and how a tenant's clients log in, password included.
 
     Only root may read the password. Each time it is shown, an event says to whom.
     """
     from cachepilot.adapters.audit import person, record_deed
-    from cachepilot.plan.users import CUSTOMER
 
     name = one_tenant(words)
     if not reveal:
@@ -46,23 +52,36 @@ def credentials(
             hint="add --reveal",
         )
     tenant = published_tenant(invocation, name)
-    password = _password(invocation, name, CUSTOMER)
+    _refuse_keys_of_the_house(user)
+    password = _password(invocation, name, user)
     who = person(os.environ)
     record_deed(
         invocation.paths.events,
         at=invocation.surroundings.now(),
         tenant_name=name,
         reason="CredentialsRevealed",
-        message=f"the password of user {CUSTOMER} was shown to {who}",
-        details={"user": CUSTOMER, "by": who},
+        message=f"the password of user {user} was shown to {who}",
+        details={"user": user, "by": who},
     )
-    shown = _content(tenant, CUSTOMER, password, ca_file=str(invocation.paths.public_ca))
+    shown = _content(tenant, user, password, ca_file=str(invocation.paths.public_ca))
     if output == "json":
         print_object(shown, "json")
     else:
         rows = [(f"{key}:", "-" if value is None else str(value)) for key, value in shown.items()]
         for line in table(rows):
             print_text(line)
+
+
+def _refuse_keys_of_the_house(user: str) -> None:
+    """Refuse to show whom only the daemon may log in as: everything can be had or changed."""
+    from cachepilot.plan.users import BACKUP, DAEMON
+
+    if user in (DAEMON, BACKUP):
+        raise CommandError(
+            f"will not show the password of user {user}: it is the daemon's own",
+            exit_code=Exit.USAGE,
+            hint="cachepilot-metrics may ask for figures, default works on data",
+        )
 
 
 def _password(invocation: Invocation, name: str, user: str) -> Secret:
@@ -75,7 +94,7 @@ def _password(invocation: Invocation, name: str, user: str) -> Secret:
     except CachePilotError as error:
         is_root = os.geteuid() == 0
         raise CommandError(
-            f"cannot show the password of tenant {name}",
+            f"cannot show the password of user {user} of tenant {name}",
             causes=[str(error)],
             hint="" if is_root else "only root may read it; try sudo",
         ) from error
@@ -93,7 +112,11 @@ def _content(
     scheme, port = ("rediss", tls) if tls else ("redis", plain)
     at = f"[{host}]" if host and ":" in host else host
     # The alphabet of generated passwords needs no escaping, but one from a file may.
-    url = f"{scheme}://{user}:{_escaped(password.reveal())}@{at}:{port}/0" if port else None
+    url = (
+        f"{scheme}://{_escaped(user)}:{_escaped(password.reveal())}@{at}:{port}/0"
+        if port
+        else None
+    )
     return {
         "host": host,
         "tlsPort": tls,

@@ -14,7 +14,9 @@ from cachepilot.spec.tenant import TenantSpec
 
 CUSTOMER = "default"
 DAEMON = "cachepilot"
-OWN_USERS = (CUSTOMER, DAEMON)
+METRICS = "cachepilot-metrics"
+BACKUP = "cachepilot-backup"
+OWN_USERS = (CUSTOMER, DAEMON, METRICS, BACKUP)
 MARKER = "cachepilot-revision"
 _TWIN = "cachepilot-twin-"
 # Whom every server has that was told everything.
@@ -23,13 +25,25 @@ USUAL_USERS = (*OWN_USERS, *(f"{_TWIN}{user}" for user in OWN_USERS), MARKER)
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
 _CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
 _CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_ro")
-# The daemon has no key pattern at all, and can neither have the data sent to it or elsewhere, as
-# replicas do, nor read along what customers do: it configures and saves.
-_DAEMON_COMMANDS = (
-    *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
-    *("+script|kill", "+function|kill"),
-    *("-psync", "-sync", "-replicaof", "-slaveof", "-failover", "-monitor", "-debug", "-module"),
-)
+# None of these has a key pattern, or a channel.
+_COMMANDS = {
+    # It configures and saves. It can neither have the data sent to it or elsewhere, as replicas
+    # do, nor read along what customers do.
+    DAEMON: (
+        *("-@all", "+@admin", "+@connection", "+info", "+dbsize", "+memory"),
+        *("+script|kill", "+function|kill"),
+        *("-psync", "-sync", "-replicaof", "-slaveof", "-failover"),
+        *("-monitor", "-debug", "-module"),
+    ),
+    # Figures only. The slow log itself and the list of clients would show what customers do, and
+    # CONFIG GET would show passwords.
+    METRICS: (
+        *("-@all", "+ping", "+info", "+dbsize", "+lastsave", "+slowlog|len"),
+        *("+latency|latest", "+latency|histogram", "+client|setname"),
+    ),
+    # What a replica says to be sent all data once; it can ask for nothing else.
+    BACKUP: ("-@all", "+ping", "+psync", "+replconf"),
+}
 
 
 def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUser, ...]:
@@ -54,11 +68,14 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
             channels="&*",
             commands=(*_CUSTOMER_COMMANDS, *scripting, *_CUSTOMER_EXTRAS),
         ),
-        AclUser(
-            name=DAEMON,
-            passwords=accepted_passwords(spec, memory, DAEMON, now),
-            enabled=memory.credential(DAEMON) is not None,
-            commands=_DAEMON_COMMANDS,
+        *(
+            AclUser(
+                name=name,
+                passwords=accepted_passwords(spec, memory, name, now),
+                enabled=memory.credential(name) is not None,
+                commands=commands,
+            )
+            for name, commands in _COMMANDS.items()
         ),
     )
     twins = tuple(

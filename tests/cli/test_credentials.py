@@ -28,7 +28,8 @@ def acme(host):
         utc_now=lambda: NOON,
     )
     writer.generate_credential("acme", user="default", pending=False, wish=None, now=NOON)
-    writer.generate_credential("acme", user="cachepilot", pending=False, wish=None, now=NOON)
+    for user in ("cachepilot", "cachepilot-metrics", "cachepilot-backup"):
+        writer.generate_credential("acme", user=user, pending=False, wish=None, now=NOON)
     host.password = records.secret("acme", "default").reveal()
     return host
 
@@ -47,6 +48,33 @@ def test_everything_a_client_needs_is_shown(acme):
     text = acme.run("credentials", "tenant/acme", "--reveal").out
     assert acme.password in text
     assert "plainPort:   -" in text
+
+
+def test_another_user_is_shown_by_name(acme):
+    password = Records(acme.paths, owners=OWNERS).secret("acme", "cachepilot-metrics").reveal()
+
+    shown = acme.run(
+        "credentials", "acme", "--user", "cachepilot-metrics", "--reveal", "-o", "json"
+    ).json
+
+    assert (shown["username"], shown["password"]) == ("cachepilot-metrics", password)
+    assert shown["url"] == f"rediss://cachepilot-metrics:{password}@127.0.0.1:7300/0"
+    assert '"user":"cachepilot-metrics"' in acme.paths.events.read_text().replace(": ", ":")
+
+
+@pytest.mark.parametrize("user", ["cachepilot", "cachepilot-backup"])
+def test_the_keys_of_the_house_are_not_shown(acme, user):
+    password = Records(acme.paths, owners=OWNERS).secret("acme", user).reveal()
+
+    ended = acme.run("credentials", "acme", "--user", user, "--reveal")
+
+    assert ended.code == 2
+    assert password not in ended.out + ended.err
+
+
+def test_a_user_that_does_not_exist_has_no_password(acme):
+    ended = acme.run("credentials", "acme", "--user", "nobody", "--reveal")
+    assert (ended.code, "no password of nobody yet" in ended.err) == (1, True)
 
 
 def test_a_plain_listener_has_a_plain_url(acme):

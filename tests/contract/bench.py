@@ -33,7 +33,7 @@ from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Liveness, Role, SeenServer
 from cachepilot.plan.server_config import managed_directives, render, wanted_directives
 from cachepilot.plan.shape import bridge_name, wanted_workload
-from cachepilot.plan.users import CUSTOMER, DAEMON, wanted_users
+from cachepilot.plan.users import CUSTOMER, OWN_USERS, wanted_users
 from cachepilot.settings import load_settings
 from cachepilot.spec.document import AccessMode
 from cachepilot.wiring import build
@@ -110,7 +110,7 @@ class Bench:
             bridge=0,
         )
         memory.reserve(spec.name, reservation)
-        for user in (CUSTOMER, DAEMON):
+        for user in OWN_USERS:
             memory.generate_credential(spec.name, user=user, pending=False, wish=None, now=NOON)
         files.prepare(spec.name, instance=1, uid=reservation.uid)
         if certified:

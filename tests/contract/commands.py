@@ -88,3 +88,13 @@ NOBODY = words(
     replicaof restore restore-asking slaveof swapdb sync
     """
 )
+
+# The only commands of whoever asks for figures, and of whoever fetches a copy of all data. Those
+# that get a client in and out are everybody's: no rule forbids them.
+ALWAYS = words("auth hello quit reset")
+METRICS = words(
+    """
+    client|setname dbsize info lastsave latency|histogram latency|latest ping slowlog|len
+    """
+)
+BACKUP = words("ping psync replconf")

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from cachepilot.plan.users import CUSTOMER, DAEMON
+from cachepilot.plan.users import BACKUP, CUSTOMER, DAEMON, METRICS, OWN_USERS
 from tests.contract import commands
 from tests.contract.bench import ENGINES
 from tests.contract.commands import words
@@ -47,7 +47,7 @@ def test_each_user_may_run_exactly_what_it_needs(real_bench, image, scripting):
     made = real_bench.serve(image=image, scripting=scripting)
     daemon = real_bench.daemon(made)
     arities = arities_of(daemon)
-    allowed = {user: may_run(daemon, user, arities) for user in (CUSTOMER, DAEMON)}
+    allowed = {user: may_run(daemon, user, arities) for user in OWN_USERS}
 
     listed = {name.lower() for name in daemon.execute_command("COMMAND LIST")}
     assert arities.keys() == {name for name in listed if not has_subcommands(name, listed)}
@@ -56,6 +56,8 @@ def test_each_user_may_run_exactly_what_it_needs(real_bench, image, scripting):
     customers |= commands.SCRIPTS | commands.ENDS if scripting else frozenset()
     assert allowed[CUSTOMER] == customers & arities.keys()
     assert allowed[DAEMON] == (commands.BOTH | commands.DAEMON | commands.ENDS) & arities.keys()
+    assert allowed[METRICS] == commands.ALWAYS | commands.METRICS
+    assert allowed[BACKUP] == commands.ALWAYS | commands.BACKUP
 
 
 def arities_of(client):

@@ -16,9 +16,11 @@ from cachepilot.errors import StalledError, UnavailableError
 from cachepilot.observe.snapshot import Engine, SeenServer, Unreachable
 from cachepilot.plan.server_config import differences, wanted_directives
 from cachepilot.plan.users import (
+    BACKUP,
     CUSTOMER,
     DAEMON,
     MARKER,
+    OWN_USERS,
     strangers,
     twin_of,
     user_differences,
@@ -163,7 +165,7 @@ def test_users_that_were_set_again_are_exactly_those_wanted(bench, made):
     assert list(user_differences(wanted(bench, made), bench.ask(made))) == []
 
 
-@pytest.mark.parametrize("user", [CUSTOMER, DAEMON])
+@pytest.mark.parametrize("user", OWN_USERS)
 def test_a_user_set_anew_still_equals_a_twin_that_came_from_the_file(bench, made, user):
     """Engines word the same rules differently in both cases; only real ones can tell."""
     fresh = next(one for one in wanted(bench, made) if one.name == user)
@@ -184,7 +186,7 @@ def test_scripts_are_forbidden_where_the_host_says_so(bench, image):
         for user, _ in user_differences(wanted_users(open_made, memory, NOON), bench.ask(made))
     ]
     # User and twin agree on what held before, so the marker says that all are to be told again.
-    assert changed == [CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON), MARKER]
+    assert changed == [*OWN_USERS, *map(twin_of, OWN_USERS), MARKER]
 
 
 def test_passwords_are_named_by_revision(bench, made):
@@ -454,6 +456,24 @@ def test_asking_leaves_no_descriptor_behind(real_bench):
         real_bench.ask(made)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("image", ENGINES.values())
+def test_whoever_fetches_a_copy_is_sent_all_data(real_bench, image):
+    """A whole dump begins with its own mark; what the customer wrote is part of it."""
+    made = real_bench.serve(image=image)
+    real_bench.write(made, 314159)
+    password = real_bench.parts.records.secret(made.name, BACKUP).reveal()
+    with socket.create_connection(("127.0.0.1", made.reservation.plain_port), 10) as replica:
+        answers = replica.makefile("rb")
+        for order in (f"AUTH {BACKUP} {password}", "REPLCONF capa psync2", "PSYNC ? -1"):
+            replica.sendall(f"{order}\r\n".encode())
+            answer = answers.readline()
+        assert answer.startswith(b"+FULLRESYNC")
+        while not (size := answers.readline()).startswith(b"$"):
+            assert size.strip() == b""  # it says that it is still there
+        assert answers.read(int(size[1:])).startswith((b"REDIS", b"VALKEY"))
 
 
 @pytest.mark.docker

@@ -7,9 +7,12 @@ import pytest
 from cachepilot.observe.memory import Memory, SeenCredential
 from cachepilot.observe.snapshot import SeenServer
 from cachepilot.plan.users import (
+    BACKUP,
     CUSTOMER,
     DAEMON,
     MARKER,
+    METRICS,
+    OWN_USERS,
     render_users,
     strangers,
     twin_of,
@@ -35,8 +38,8 @@ def edited(name, **changes):
 def test_each_user_has_a_twin_that_nobody_can_log_in_as():
     found = {user.name: user for user in WANTED}
 
-    assert found.keys() == {CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON), MARKER}
-    for name in (CUSTOMER, DAEMON):
+    assert found.keys() == {*OWN_USERS, *map(twin_of, OWN_USERS), MARKER}
+    for name in OWN_USERS:
         twin = found[twin_of(name)]
         assert twin.commands == found[name].commands
         assert (twin.enabled, twin.passwords, twin.keys, twin.channels) == (False, (), "", "")
@@ -63,11 +66,24 @@ def test_the_newest_revision_of_each_password_is_the_only_one_accepted():
     assert users[DAEMON].passwords == (1,)
 
 
-def test_the_daemon_cannot_read_a_customers_data():
-    daemon = next(user for user in WANTED if user.name == DAEMON)
+@pytest.mark.parametrize("name", [DAEMON, METRICS, BACKUP])
+def test_none_of_our_own_can_name_a_customers_key(name):
+    user = next(user for user in WANTED if user.name == name)
 
-    assert (daemon.keys, daemon.channels) == ("", "")
-    assert daemon.rules(())[1:3] == ("resetkeys", "resetchannels")
+    assert (user.keys, user.channels) == ("", "")
+    assert user.rules(())[1:3] == ("resetkeys", "resetchannels")
+
+
+def test_a_server_of_an_older_daemon_is_told_whom_it_lacks():
+    """Nothing but users is set, so nobody who is connected notices."""
+    new = {METRICS, BACKUP, twin_of(METRICS), twin_of(BACKUP)}
+    older = tuple(user for user in ANSWERS.users if user.name not in new)
+
+    found = {
+        user.name: why for user, why in user_differences(WANTED, replace(ANSWERS, users=older))
+    }
+
+    assert found == dict.fromkeys(new, "the server does not have it")
 
 
 @pytest.mark.parametrize("scripting", [True, False])
@@ -120,7 +136,7 @@ def test_other_rules_reach_a_server_on_which_user_and_twin_still_agree():
 
     found = [user.name for user, _ in user_differences(other, ANSWERS)]
 
-    assert sorted(found[:-1]) == sorted([CUSTOMER, DAEMON, twin_of(CUSTOMER), twin_of(DAEMON)])
+    assert sorted(found[:-1]) == sorted([*OWN_USERS, *map(twin_of, OWN_USERS)])
     assert found[-1] == MARKER  # a visit that is cut before it tells everybody again
 
 

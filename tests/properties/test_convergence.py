@@ -207,8 +207,12 @@ def complaints(world, spec):
         "users": sorted(server.users)
         == [
             "cachepilot",
+            "cachepilot-backup",
+            "cachepilot-metrics",
             "cachepilot-revision",
             "cachepilot-twin-cachepilot",
+            "cachepilot-twin-cachepilot-backup",
+            "cachepilot-twin-cachepilot-metrics",
             "cachepilot-twin-default",
             "default",
         ],

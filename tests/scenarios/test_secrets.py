@@ -10,6 +10,7 @@ from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.waiting import eventually
 
 OWN_PASSWORD = "chosen-by-the-customer-0815"
+USERS = ("default", "cachepilot", "cachepilot-metrics", "cachepilot-backup")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def live_a_rich_life(host, folder):
     for each in tenants:
         each.settle().put(kept="yes")
     seven, eight, valkey = tenants
-    passwords = {each.password(user) for each in tenants for user in ("default", "cachepilot")}
+    passwords = {each.password(user) for each in tenants for user in USERS}
 
     seven.edit({"auth": {"passwordFile": str(file)}}).settle()
     eight.edit({"engine": {"image": REDIS_8}, "restartedAt": "2026-03-01T12:00:00Z"}).settle()
@@ -57,14 +58,14 @@ def live_a_rich_life(host, folder):
     host.stop()
     host.start("--log-level", "debug")
     eight.settle()
-    passwords |= {each.password(user) for each in tenants for user in ("default", "cachepilot")}
+    passwords |= {each.password(user) for each in tenants for user in USERS}
     return tenants, passwords
 
 
 def test_no_password_and_no_hash_of_one_is_to_be_seen_anywhere(rich):
     host, tenants, passwords = rich
     assert OWN_PASSWORD in passwords
-    assert len(passwords) == 7
+    assert len(passwords) == 13
     canaries = passwords | {hashlib.sha256(each.encode()).hexdigest() for each in passwords}
 
     places = {
