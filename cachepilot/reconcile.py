@@ -146,7 +146,9 @@ def _until_next_step(visit: Visit) -> timedelta | None:
     """Return how long nothing has to be done, if a plan already knows."""
     if visit.spec is None or visit.seen is None or not visit.spec.serves or visit.spec.paused:
         return None
-    step = next_rotation_step(visit.spec, visit.memory)
+    rotation = next_rotation_step(visit.spec, visit.memory)
+    opening = visit.plan.held.until if visit.plan.held else None
+    step = min((each for each in (rotation, opening) if each), default=None)
     return max(step - visit.seen.at, timedelta(seconds=1)) if step else None
 
 

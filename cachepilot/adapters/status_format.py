@@ -20,6 +20,7 @@ from cachepilot.spec.document import (
     State,
     TenantName,
 )
+from cachepilot.spec.maintenance import Window
 from cachepilot.spec.quantities import duration_from_text, duration_to_text
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import (
@@ -28,6 +29,7 @@ from cachepilot.status.conditions import (
     ConditionType,
     Endpoint,
     TenantStatus,
+    Waiting,
 )
 
 Json = dict[str, Any]
@@ -62,8 +64,18 @@ def render_tenant(status: TenantStatus) -> Json:
             ],
             "problems": list(status.problems),
             "plan": list(status.plan),
+            "waiting": _render_waiting(status.waiting) if status.waiting else None,
         },
         "snapshot": _render_snapshot(status.snapshot) if status.snapshot else None,
+    }
+
+
+def _render_waiting(waiting: Waiting) -> Json:
+    return {
+        "reason": waiting.reason,
+        "message": waiting.message,
+        "until": rfc3339(waiting.until) if waiting.until else None,
+        "plan": list(waiting.plan),
     }
 
 
@@ -99,6 +111,17 @@ def parse_tenant(content: Json) -> TenantStatus:
         snapshot=_snapshots().validate_python(content["snapshot"])
         if content["snapshot"]
         else None,
+        waiting=_parse_waiting(waiting) if (waiting := status.get("waiting")) else None,
+    )
+
+
+def _parse_waiting(content: Mapping[str, Any]) -> Waiting:
+    until = content["until"]
+    return Waiting(
+        reason=content["reason"],
+        message=content["message"],
+        until=datetime.fromisoformat(until) if until else None,
+        plan=tuple(content["plan"]),
     )
 
 
@@ -137,7 +160,19 @@ def render_spec(spec: TenantSpec) -> Json:
             "grace": duration_to_text(spec.grace),
             "scripting": spec.scripting,
         },
+        "maintenance": {
+            "window": _render_window(spec.window) if spec.window else None,
+            "openUntil": spec.open_until,
+        },
         "restartedAt": spec.restarted_at,
+    }
+
+
+def _render_window(window: Window) -> Json:
+    return {
+        "cron": window.cron,
+        "duration": duration_to_text(window.duration),
+        "timeZone": window.time_zone,
     }
 
 
@@ -168,6 +203,9 @@ def _render_snapshot(snapshot: Snapshot) -> Json:
 def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
     memory, access, tls = content["memory"], content["access"], content["tls"]
     auth = content["auth"]
+    # A daemon that did not let anything wait yet says nothing of it.
+    maintenance = content.get("maintenance") or {}
+    window = maintenance.get("window")
     return TenantSpec(
         name=name,
         state=State(content["state"]),
@@ -192,7 +230,17 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         rotate_every=duration_from_text(every) if (every := auth.get("rotateEvery")) else None,
         grace=duration_from_text(auth.get("grace", "0s")),
         scripting=auth["scripting"],
+        window=_parse_window(window) if window else None,
+        open_until=maintenance.get("openUntil"),
         restarted_at=content["restartedAt"],
+    )
+
+
+def _parse_window(content: Mapping[str, Any]) -> Window:
+    return Window(
+        cron=content["cron"],
+        duration=duration_from_text(content["duration"]),
+        time_zone=content["timeZone"],
     )
 
 

@@ -17,6 +17,7 @@ from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.look import as_item, published_tenants
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.output import listing, print_object, print_text
+from cachepilot.cli.rows import waiting_of
 from cachepilot.cli.verb import Verb
 from cachepilot.cli.words import colour_of
 from cachepilot.errors import UnavailableError
@@ -76,6 +77,7 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
     _section("Conditions", _conditions(tenant, invocation))
     _section("Problems", [str(each) for each in status.get("problems") or ()])
     _section("Plan", [str(each) for each in status.get("plan") or ()])
+    _section("Waiting", _waiting(tenant))
     _section("Events", _events(tenant.name, invocation))
     if step := next_step(tenant):
         _section("What to do next", [step])
@@ -128,6 +130,12 @@ def _conditions(tenant: PublishedTenant, invocation: Invocation) -> list[str]:
         for each in tenant.conditions
     ]
     return table(rows, headers=("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE")) if rows else []
+
+
+def _waiting(tenant: PublishedTenant) -> list[str]:
+    waits = waiting_of(tenant)
+    lines = [str(each) for each in waits.get("plan") or ()]
+    return [str(waits.get("message")), *(f"  {line}" for line in lines)] if waits else []
 
 
 def _events(name: str, invocation: Invocation) -> list[str]:

@@ -9,9 +9,10 @@ from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.output import print_text
+from cachepilot.clock import rfc3339
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
-from cachepilot.plan.actions import Disruption, Plan, describe
+from cachepilot.plan.actions import Action, Disruption, Held, Plan, describe
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.rules import Rules
@@ -49,18 +50,32 @@ class Preview:
         return {
             "disruption": self.plan.disruption.value,
             "new": self.is_new,
-            "actions": [
-                {
-                    "action": type(action).__name__,
-                    "detail": action.detail(),
-                    "cause": action.cause,
-                    "disruption": action.disruption.value,
-                    "text": describe(action),
-                }
-                for action in self.plan.actions
-            ],
+            "actions": [_as_json(action) for action in self.plan.actions],
+            "waiting": _waiting(self.plan.held),
             "blocked": {"reason": blocked.reason, "message": blocked.message} if blocked else None,
         }
+
+
+def _as_json(action: Action) -> dict[str, Any]:
+    return {
+        "action": type(action).__name__,
+        "detail": action.detail(),
+        "cause": action.cause,
+        "disruption": action.disruption.value,
+        "text": describe(action),
+    }
+
+
+def _waiting(held: Held | None) -> dict[str, Any] | None:
+    if held is None:
+        return None
+    return {
+        "reason": held.reason,
+        "message": held.message,
+        "until": rfc3339(held.until) if held.until else None,
+        "disruption": Plan(held.actions).disruption.value,
+        "actions": [_as_json(action) for action in held.actions],
+    }
 
 
 def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
@@ -82,7 +97,7 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
 def print_preview(preview: Preview) -> None:
     """Print a plan for a person."""
     plan = preview.plan
-    if not plan.actions and plan.blocked is None:
+    if not plan.actions and plan.blocked is None and plan.held is None:
         print_text(f"tenant/{preview.name}: nothing to do")
         return
     title, colour = _NOTICED[plan.disruption], _COLOURS[plan.disruption]
@@ -94,6 +109,11 @@ def print_preview(preview: Preview) -> None:
         print_text(f"  {number}. {describe(action)}")
     if plan.blocked:
         print_text(f"  blocked: {plan.blocked.reason}: {plan.blocked.message}")
+    if plan.held:
+        later = Plan(plan.held.actions).disruption
+        print_text(f"  {plan.held.message}; then {_NOTICED[later]}:")
+        for number, action in enumerate(plan.held.actions, start=len(plan.actions) + 1):
+            print_text(f"  {number}. {describe(action)}")
 
 
 def _any_host(invocation: Invocation, store: StatusFiles) -> SeenHost | None:

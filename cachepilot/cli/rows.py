@@ -99,11 +99,16 @@ def is_degraded(tenant: PublishedTenant) -> bool:
 def message(tenant: PublishedTenant) -> str:
     """Return the sentence that explains the tenant's word, or empty where all is well."""
     if tenant.word in HEALTHY:
-        return ""
+        return str(waiting_of(tenant).get("message") or "")
     problems = tenant.status.get("problems") or ()
     if tenant.word == "Invalid" and problems:
         return str(problems[0])
     return str(_telling(tenant).get("message") or "")
+
+
+def waiting_of(tenant: PublishedTenant) -> Mapping[str, Any]:
+    """Return what of a tenant waits for its time, or nothing."""
+    return _part(tenant.status, "waiting")
 
 
 def sorted_by(found: Sequence[PublishedTenant], field: str | None) -> list[PublishedTenant]:
@@ -167,7 +172,8 @@ def _endpoints(tenant: PublishedTenant) -> str:
 
 
 def _reason(tenant: PublishedTenant) -> str:
-    return "" if tenant.word in HEALTHY else str(_telling(tenant).get("reason") or "")
+    telling = waiting_of(tenant) if tenant.word in HEALTHY else _telling(tenant)
+    return str(telling.get("reason") or "")
 
 
 def _telling(tenant: PublishedTenant) -> Mapping[str, Any]:

@@ -15,6 +15,8 @@ from cachepilot.cli.names import no_such_tenant
 from cachepilot.cli.wanted import Wanted, WantedDocuments
 
 POLL_SECONDS = 0.2
+# These two are listed only while they are True.
+_UNLISTED = {"Reconciling": "False", "Stalled": "False"}
 
 
 class Kind(StrEnum):
@@ -42,7 +44,7 @@ class Goal:
             is_gone = wanted is None and (tenant is None or tenant.word == self.name)
             return self.kind is Kind.GONE and is_gone
         if self.kind is Kind.CONDITION:
-            seen = tenant.condition(self.name).get("status")
+            seen = tenant.condition(self.name).get("status", _UNLISTED.get(self.name))
             # An invalid document has no fingerprint; only its being invalid can be waited for.
             is_verdict = not wanted.digest and self.name == "SpecValid"
             is_current = is_verdict or wanted.is_seen_by(tenant)

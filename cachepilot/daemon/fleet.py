@@ -79,6 +79,7 @@ class Fleet:
             self._statuses[status.tenant_name] = status
         self._tell_transitions(before, status)
         self._tell_failed_logins(before, status)
+        self._tell_waiting(before, status)
         try:
             self._board.publish(status)
         except CachePilotError as error:
@@ -154,6 +155,7 @@ class Fleet:
             and status.observed_digest == digest
             and status.settings_digest == settings_digest
             and not status.plan
+            and status.waiting is None
         )
 
     def _tell_failed_logins(self, before: TenantStatus | None, after: TenantStatus) -> None:
@@ -169,6 +171,13 @@ class Fleet:
             if failed.whence not in told:
                 text = tell_failed_logins(failed)
                 self._record(after.observed_at, name, "FailedLogins", text, warning=True)
+
+    def _tell_waiting(self, before: TenantStatus | None, after: TenantStatus) -> None:
+        """Tell that something begins to wait for its time, once for each."""
+        waits, earlier = after.waiting, before.waiting if before else None
+        if waits and (earlier is None or earlier.message != waits.message):
+            name = after.tenant_name
+            self._record(after.observed_at, name, waits.reason, waits.message, warning=False)
 
     def _tell_transitions(self, before: TenantStatus | None, after: TenantStatus) -> None:
         for condition in after.conditions:

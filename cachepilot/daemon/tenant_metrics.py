@@ -59,6 +59,10 @@ GAUGES = (
         ("tenant", "engine", "version", "access", "persistence"),
     ),
     Gauge("cachepilot_tenant_ready", "Whether a tenant serves as its spec says."),
+    Gauge(
+        "cachepilot_tenant_waiting",
+        "Whether a change that disturbs clients waits for its time.",
+    ),
     Gauge("cachepilot_tenant_paused", "Whether a tenant is left alone."),
     Gauge("cachepilot_tenant_spec_valid", "Whether the newest document of a tenant is valid."),
     Gauge("cachepilot_tenant_observed_timestamp_seconds", "When a tenant was last looked at."),
@@ -96,6 +100,7 @@ def _samples_of(status: TenantStatus) -> Iterator[tuple[str, str, float]]:
         yield "cachepilot_tenant_condition", labels, _VALUES[condition.status]
     yield "cachepilot_tenant_ready", tenant, _is_true(status, ConditionType.READY)
     yield "cachepilot_tenant_spec_valid", tenant, _is_true(status, ConditionType.SPEC_VALID)
+    yield "cachepilot_tenant_waiting", tenant, status.waiting is not None
     observed = status.observed_at.timestamp()
     yield "cachepilot_tenant_observed_timestamp_seconds", tenant, observed
     spec, seen = status.spec, status.snapshot

@@ -10,14 +10,19 @@ from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
 from cachepilot.plan.actions import (
     Action,
     Blocked,
+    EnsureImage,
+    Held,
     Plan,
+    RenameContainer,
     Reserve,
+    interrupts,
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
 from cachepilot.plan.certificates import can_wait, plan_certificate, plan_pruning
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
+from cachepilot.plan.holding import Wait, disturbance, in_force_meanwhile, why_wait
 from cachepilot.plan.identity import choose_reservation
 from cachepilot.plan.live import (
     plan_directives,
@@ -64,11 +69,43 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
             return plan_unsafe_stop(spec, seen, unsafe, rules, now)
         rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
         return Plan((*rest, *plan_end_of_wait(spec, seen)))
-    return _plan_serving(spec, seen, rules, now)
+    plan = _plan_serving(spec, seen, rules, now)
+    disturbing = disturbance(plan, seen)
+    wait = why_wait(spec, seen, disturbing, now) if disturbing else None
+    return _hold_back(spec, seen, rules, now, plan=plan, wait=wait) if wait else plan
 
 
-def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -> Plan:
-    """Return what makes a tenant serve: identity, then files, then server, then live changes."""
+def _hold_back(
+    spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime, *, plan: Plan, wait: Wait
+) -> Plan:
+    """Return what of *plan* can be done though its disturbing part has to wait."""
+    meanwhile = in_force_meanwhile(spec, seen)
+    calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
+    # Fetched beforehand: it shortens the outage, and tells now rather than at night that it fails.
+    fetched = tuple(
+        action
+        for action in plan.actions
+        if isinstance(action, EnsureImage) and seen.image_exists is False
+    )
+    at_once = (*calm.actions, *fetched)
+    waiting = tuple(action for action in plan.actions if action not in at_once)
+    held = Held(
+        reason=wait.reason,
+        message=wait.message,
+        until=wait.until,
+        spec=meanwhile,
+        actions=waiting,
+    )
+    return Plan(at_once, plan.blocked or calm.blocked, held)
+
+
+def _plan_serving(
+    spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime, *, calm: bool = False
+) -> Plan:
+    """Return what makes a tenant serve: identity, then files, then server, then live changes.
+
+    With *calm* a running server stays up, even if nothing but a restart would make it right.
+    """
     blocked = list_blocks(spec, seen)
     spec = feasible(spec, seen)
     chosen = choose_reservation(spec, seen, rules)
@@ -106,6 +143,8 @@ def _plan_serving(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime)
         server = tuple(plan_server(spec, seen, reservation, rules, directives))
     elif unsafe:
         server = tuple(plan_end_of_script(spec, seen))
+    if calm and any(map(interrupts, server)):
+        server = tuple(action for action in server if isinstance(action, RenameContainer))
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()

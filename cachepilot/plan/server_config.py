@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from cachepilot.observe.snapshot import Engine, SeenServer
 from cachepilot.plan.shape import (
@@ -14,7 +15,7 @@ from cachepilot.plan.shape import (
     TLS_PORT,
     engine_of,
 )
-from cachepilot.spec.document import PersistenceMode
+from cachepilot.spec.document import AccessMode, PersistenceMode
 from cachepilot.spec.tenant import TenantSpec
 
 Directives = dict[str, str]
@@ -177,5 +178,9 @@ CERTIFICATE_FILES = frozenset({"tls-cert-file", "tls-key-file", "tls-ca-cert-fil
 
 
 def managed_directives(spec: TenantSpec) -> tuple[str, ...]:
-    """Return the names of all directives that we answer for, to be asked of a server."""
-    return tuple(sorted(wanted_directives(spec, certificate=0, persistence=spec.persistence)))
+    """Return the names of all directives that we answer for, to be asked of a server.
+
+    Those of an encrypted port, too: a server may have one that the spec closes later.
+    """
+    both = replace(spec, access=AccessMode.DUAL_MODE)
+    return tuple(sorted(wanted_directives(both, certificate=0, persistence=spec.persistence)))

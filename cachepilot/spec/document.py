@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from cachepilot.spec.directives import LIVE, RESTART, EngineConfig, SpecModel
+from cachepilot.spec.maintenance import Cron, TimeZone, WindowLength
 from cachepilot.spec.quantities import Duration, Size
 
 TenantName = NewType("TenantName", str)
@@ -255,6 +256,37 @@ class AuthFields(SpecModel):
     )
 
 
+class WindowFields(SpecModel):
+    """When clients may be disturbed."""
+
+    cron: Cron = Field(
+        description="When a window opens: minute, hour, day of month, month, day of week. "
+        "`* * * * *` is always open.",
+        json_schema_extra=LIVE,
+    )
+    duration: WindowLength = Field(
+        description="How long a window stays open, 1m to 7d. A restart that was begun is "
+        "finished; one that takes longer than what remains is not begun.",
+        json_schema_extra=LIVE,
+    )
+    timeZone: TimeZone = Field(
+        "UTC", description="Time zone of `cron`, such as Europe/Berlin.", json_schema_extra=LIVE
+    )
+
+
+class MaintenanceFields(SpecModel):
+    """When changes may disturb clients."""
+
+    window: WindowFields | None = _field(
+        "What needs a restart waits for this window; everything else goes through at once, and "
+        "so does the repair of a server that is down. Always open if not said.",
+        LIVE,
+    )
+    openUntil: Instant | None = _field(
+        "Until this moment nothing waits, whatever the window says.", LIVE
+    )
+
+
 class SpecFields(SpecModel):
     """What the tenant should be."""
 
@@ -273,6 +305,7 @@ class SpecFields(SpecModel):
     access: AccessFields | None = _field("Listeners, ports and addresses.", RESTART)
     tls: TlsFields | None = _field("Certificate.", LIVE)
     auth: AuthFields | None = _field("Credentials.", LIVE)
+    maintenance: MaintenanceFields | None = _field("When changes may disturb clients.", LIVE)
     restartedAt: Instant | None = _field("Each new value restarts the server once.", RESTART)
 
 

@@ -12,6 +12,7 @@ from cachepilot.spec.document import (
     AccessFields,
     AuthFields,
     EngineFields,
+    MaintenanceFields,
     MemoryFields,
     MemoryPolicy,
     PersistenceFields,
@@ -21,8 +22,10 @@ from cachepilot.spec.document import (
     TenantDocument,
     TenantName,
     TlsFields,
+    WindowFields,
 )
 from cachepilot.spec.headroom import container_limit
+from cachepilot.spec.maintenance import Window
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, is_loopback, is_wildcard
 from cachepilot.spec.tree import Fault
@@ -44,6 +47,7 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
     engine, memory = said.engine or EngineFields(), said.memory or MemoryFields()
     access, tls = said.access or AccessFields(), said.tls or TlsFields()
     ports, auth = access.ports or PortFields(), said.auth or AuthFields()
+    maintenance = said.maintenance or MaintenanceFields()
     persistence = (said.persistence or PersistenceFields()).mode or given.persistence.mode
     memory_max = memory.max or given.memory.max
     bind = tuple(given.access.bind if access.bind is None else access.bind)
@@ -72,8 +76,16 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         rotate_every=auth.rotateEvery or (None if auth.passwordFile else given.auth.rotateEvery),
         grace=given.auth.grace if auth.grace is None else auth.grace,
         scripting=rules.scripting,
+        window=_window(maintenance.window or given.maintenance.window),
+        open_until=maintenance.openUntil,
         restarted_at=said.restartedAt,
     )
+
+
+def _window(said: WindowFields | None) -> Window | None:
+    if said is None:
+        return None
+    return Window(cron=said.cron, duration=said.duration, time_zone=said.timeZone)
 
 
 def _config(document: TenantDocument) -> EngineConfig:

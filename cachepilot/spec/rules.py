@@ -23,6 +23,7 @@ from cachepilot.spec.document import (
     Image,
     MemoryPolicy,
     PersistenceMode,
+    WindowFields,
 )
 from cachepilot.spec.quantities import Duration, Size
 
@@ -145,6 +146,14 @@ class AuthDefaults(SpecModel):
     )
 
 
+class MaintenanceDefaults(SpecModel):
+    """When changes may disturb clients of a tenant whose document does not say."""
+
+    window: WindowFields | None = Field(
+        None, description="What needs a restart waits for this window; always open if not said."
+    )
+
+
 class Defaults(SpecModel):
     """What a tenant gets where its document is silent; laid out like the document itself."""
 
@@ -161,6 +170,9 @@ class Defaults(SpecModel):
     )
     tls: TlsDefaults = Field(default_factory=TlsDefaults, description="Certificate.")
     auth: AuthDefaults = Field(default_factory=AuthDefaults, description="Passwords.")
+    maintenance: MaintenanceDefaults = Field(
+        default_factory=MaintenanceDefaults, description="When changes may disturb clients."
+    )
 
 
 class Limits(SpecModel):

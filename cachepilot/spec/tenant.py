@@ -14,6 +14,7 @@ from cachepilot.spec.document import (
     State,
     TenantName,
 )
+from cachepilot.spec.maintenance import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class TenantSpec:
         rotate_every: How old a generated password gets, or None.
         grace: How long a replaced password still works.
         scripting: Whether the customer may run scripts.
+        window: When what disturbs clients may happen; None is always.
+        open_until: Until when it may happen whatever the window says, as written.
         restarted_at: The newest wish for a restart, as written.
     """
 
@@ -54,6 +57,8 @@ class TenantSpec:
     rotate_every: timedelta | None
     grace: timedelta
     scripting: bool
+    window: Window | None
+    open_until: str | None
     restarted_at: str | None
 
     @property

@@ -64,6 +64,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What would disturb clients, and waits.
+
+    Attributes:
+        reason: One CamelCase word.
+        message: A sentence that says what waits, and for what.
+        until: When it goes on by itself, if that is known.
+        plan: Lines of what is done then.
+    """
+
+    reason: str
+    message: str
+    until: datetime | None
+    plan: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantStatus:
     """Everything we say about one tenant.
 
@@ -77,6 +94,7 @@ class TenantStatus:
         spec: What is wanted, None while no valid document was ever seen.
         plan: Lines of what is still to be done.
         snapshot: What ``plan`` and ``diff`` start from; None before the first look.
+        waiting: What has to be done besides, but not yet.
     """
 
     tenant_name: TenantName
@@ -95,6 +113,7 @@ class TenantStatus:
     problems: tuple[str, ...]
     plan: tuple[str, ...]
     snapshot: Snapshot | None
+    waiting: Waiting | None = None
 
     def condition(self, condition_type: ConditionType) -> Condition | None:
         """Return the condition of *condition_type*, or None when it does not apply."""

@@ -55,8 +55,15 @@ class Fact:
         return cls(ConditionStatus.UNKNOWN, reason, message)
 
 
-def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
-    """Say whether the one right container runs with the right limits."""
+def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules, *, waits: str = "") -> Fact:
+    """Say whether the one right container runs with the right limits.
+
+    Args:
+        spec: What is in force.
+        seen: What was seen.
+        rules: Those of the host.
+        waits: Why another container has to replace it, but not yet; or empty.
+    """
     if isinstance(seen.containers, Unknown):
         return Fact.unknown("EngineUnavailable", seen.containers.why)
     container = seen.container(Role.SERVER)
@@ -75,7 +82,7 @@ def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
     if seen.memory.reservation is None:
         return Fact.false("NothingReserved", "it has no ports yet")
     workload = wanted_workload(spec, seen.memory.reservation, instance=seen.memory.instance)
-    if cause := shape_drift(workload.shape, container.shape):
+    if (cause := shape_drift(workload.shape, container.shape)) and not waits:
         return Fact.false("Drifted", f"the container must be replaced: {cause}")
     wanted = wanted_resources(spec)
     if container.resources != wanted:
@@ -83,7 +90,8 @@ def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
             message = "the memory limit shrinks as soon as freed pages allow it"
             return Fact.true("LimitShrinkDeferred", message)
         return Fact.false("Drifted", resources_cause(container.resources, wanted))
-    return Fact.true("Running", "the container runs as it should")
+    running = Fact.true("Running", "the container runs as it should")
+    return Fact.true("Waiting", waits) if waits else running
 
 
 def server_reachable(seen: Snapshot) -> Fact:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
+from cachepilot.apply import outcome
+from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.plan.actions import Plan, describe, interrupts
@@ -19,6 +20,7 @@ from cachepilot.status.conditions import (
     ConditionType,
     Endpoint,
     TenantStatus,
+    Waiting,
 )
 from cachepilot.status.facts import (
     OBSERVED,
@@ -68,6 +70,11 @@ class Visit:
     was_known: bool = False
 
     @property
+    def in_force(self) -> TenantSpec | None:
+        """What the server has to be like now: *spec*, without what waits."""
+        return self.plan.held.spec if self.plan.held else self.spec
+
+    @property
     def is_of_nobody(self) -> bool:
         """Whether there is neither a document nor a record, so nothing to have a status.
 
@@ -115,19 +122,33 @@ def summarize(
         problems=tuple(str(problem) for problem in visit.reading.problems),
         plan=tuple(describe(action) for action in visit.plan.actions),
         snapshot=visit.seen,
+        waiting=_waiting(visit.plan),
+    )
+
+
+def _waiting(plan: Plan) -> Waiting | None:
+    if plan.held is None:
+        return None
+    return Waiting(
+        reason=plan.held.reason,
+        message=plan.held.message,
+        until=plan.held.until,
+        plan=tuple(describe(action) for action in plan.held.actions),
     )
 
 
 def _list_facts(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
     facts = {ConditionType.SPEC_VALID: _spec_valid(visit.reading)}
-    spec, seen = visit.spec, visit.seen
+    spec, seen, held = visit.in_force, visit.seen, visit.plan.held
     if spec is None:
         return facts
     if seen is None:
         blind = Fact.unknown("NotObserved", visit.trouble or "nobody could look")
         return facts | dict.fromkeys(_applicable(spec), blind)
     told = {
-        ConditionType.CONTAINER_CURRENT: lambda: container_current(spec, seen, rules),
+        ConditionType.CONTAINER_CURRENT: lambda: container_current(
+            spec, seen, rules, waits=held.message if held else ""
+        ),
         ConditionType.SERVER_REACHABLE: lambda: server_reachable(seen),
         ConditionType.CONFIG_APPLIED: lambda: config_applied(spec, seen, rules),
         ConditionType.CREDENTIALS_APPLIED: lambda: credentials_applied(spec, seen),
@@ -202,14 +223,16 @@ def _progress(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
     if visit.plan.blocked:
         blocked = visit.plan.blocked
         return {ConditionType.STALLED: Fact.true(blocked.reason, blocked.message)}
-    if isinstance(last, Failed):
-        return {ConditionType.RECONCILING: Fact.true("Retrying", last.message)}
-    if isinstance(last, Waiting):
+    trouble = last.message if isinstance(last, Failed) else visit.trouble
+    if trouble:
+        return {ConditionType.RECONCILING: Fact.true("Retrying", trouble)}
+    if isinstance(last, outcome.Waiting):
         return {ConditionType.RECONCILING: Fact.true("Waiting", last.message)}
-    if visit.trouble:
-        return {ConditionType.RECONCILING: Fact.true("Retrying", visit.trouble)}
     if visit.plan.actions and not isinstance(last, Done):
         return {ConditionType.RECONCILING: Fact.true("Progressing", "changes are under way")}
+    if visit.plan.held:
+        waits = visit.plan.held
+        return {ConditionType.RECONCILING: Fact.true(waits.reason, waits.message)}
     return {}
 
 
@@ -260,7 +283,7 @@ def _date(
 
 def _endpoints(visit: Visit) -> tuple[Endpoint, ...]:
     """Return where clients connect: by name where the host has names, else by address."""
-    spec, held = visit.spec, visit.memory.reservation
+    spec, held = visit.in_force, visit.memory.reservation
     if spec is None or held is None or spec.state is State.DELETED:
         return ()
     ports = [("tls", held.tls_port)] if spec.access.has_tls else []

@@ -33,6 +33,7 @@ from cachepilot.observe.snapshot import (
 )
 from cachepilot.plan.actions import AclUser
 from cachepilot.spec.document import TenantName
+from cachepilot.spec.maintenance import Window
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.status.conditions import (
@@ -41,6 +42,7 @@ from cachepilot.status.conditions import (
     ConditionType,
     Endpoint,
     TenantStatus,
+    Waiting,
 )
 from cachepilot.status.host import HostStatus
 from tests.builders import tenant
@@ -228,6 +230,7 @@ SPECS = st.builds(
     renew_before=SPANS,
     rotate_every=st.none() | SPANS.filter(bool),
     grace=SPANS,
+    window=st.none() | st.builds(Window, duration=SPANS),
 )
 
 
@@ -244,6 +247,7 @@ SPECS = st.builds(
         ),
         spec=st.none() | SPECS,
         snapshot=st.none() | SNAPSHOTS,
+        waiting=st.none() | st.builds(Waiting, until=st.none() | MOMENTS),
     )
 )
 def test_whatever_was_published_reads_back_the_same_besides_what_all_share(given):

@@ -187,3 +187,10 @@ def test_a_folder_that_is_not_there_is_explained(acme):
     ended = acme.run("apply", "-f", "-", stdin=document())
     assert ended.code == 1
     assert "no such file or directory" in ended.err
+
+
+def test_a_restart_now_opens_the_window_for_ten_minutes(acme):
+    acme.run("restart", "acme", "--now")
+    written = acme.read("acme.yaml").decode()
+    assert 'restartedAt: "2026-03-01T12:00:00.000Z"' in written
+    assert 'maintenance:\n    openUntil: "2026-03-01T12:10:00Z"' in written

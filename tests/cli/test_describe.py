@@ -99,3 +99,18 @@ def test_events_are_followed_through_a_rotation(host):
 
 def test_no_events_are_no_error(host):
     assert host.run("events").code == 0
+
+
+def test_what_waits_is_told_with_its_time(host):
+    message = "image changed: waits for the maintenance window that opens 2026-03-08 03:00Z"
+    waiting = {
+        "reason": "WaitingForWindow",
+        "message": message,
+        "until": "2026-03-08T03:00:00Z",
+        "plan": ["StopContainer acme: image changed [restart]"],
+    }
+    host.publish("acme", waiting=waiting)
+    assert f"Waiting:\n  {message}\n    StopContainer acme" in host.run("describe", "tenant").out
+    assert message in host.run("get", "tenants", "-o", "wide").out
+    assert host.run("get", "tenants", "--no-headers").out.split()[-1] == "WaitingForWindow"
+    assert host.run("get", "tenants", "--fail-on", "degraded").code == 0

@@ -120,6 +120,27 @@ def test_a_difference_shows_lines_and_disruption(acme, tmp_path):
     assert shown["items"][0]["plan"]["disruption"] == "restart"
 
 
+CLOSED = '  maintenance: {window: {cron: "0 3 2 1 *", duration: 1h, timeZone: Europe/Berlin}}\n'
+
+
+def test_what_waits_for_a_window_is_shown_apart_from_what_happens_at_once(acme):
+    visit(acme, TEXT + CLOSED)
+    acme.write("acme.yaml", TEXT.replace("64MiB", "48MiB") + CLOSED)
+    acme.run("set", "acme", "spec.engine.config.databases=4")
+
+    out = acme.run("plan", "acme").out
+    told = "2027-01-02 02:00Z (2027-01-02 03:00 Europe/Berlin); then the server restarts"
+    at_once, _, later = out.partition(told)
+    assert at_once.startswith("tenant/acme: clients notice nothing\n")
+    assert "SetDirectives" in at_once
+    assert "RestartContainer" in later
+    (item,) = acme.run("plan", "acme", "-o", "json").items
+    assert item["plan"]["disruption"] == "none"
+    waiting = item["plan"]["waiting"]
+    assert (waiting["reason"], waiting["disruption"]) == ("WaitingForWindow", "restart")
+    assert waiting["until"] == "2027-01-02T02:00:00Z"
+
+
 def test_a_difference_of_a_new_tenant(acme):
     ended = acme.run("diff", "-f", "-", stdin=document("beta"))
     assert ended.code == 1

@@ -21,6 +21,13 @@ def test_a_current_ready_is_met_at_once(acme):
     assert (ended.code, ended.out, acme.passed) == (0, "tenant/acme condition met\n", 0.0)
 
 
+def test_what_is_listed_only_while_it_is_true_is_false_otherwise(acme):
+    ready(acme)
+    assert acme.run("wait", "acme", "--for=condition=Reconciling=False").code == 0
+    assert acme.run("wait", "acme", "--for=condition=Stalled=False").code == 0
+    assert acme.run("wait", "acme", "--for=condition=Stalled", "--timeout", "1s").code == 7
+
+
 def test_a_ready_of_an_older_document_never_counts(acme):
     ready(acme)
     acme.write("acme.yaml", document(body="spec: {cpus: 2}\n"))

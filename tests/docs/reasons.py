@@ -32,7 +32,8 @@ MEANINGS = {
         "Otherwise Ready carries reason and message of the first that is not.",
     ),
     ConditionType.RECONCILING: (
-        "Listed only while it is True: something is under way or is being tried again.",
+        "Listed only while it is True: something is under way, is being tried again, or waits for",
+        "its time.",
     ),
     ConditionType.SPEC_VALID: (
         "Whether the newest text of the document can be used.",
@@ -195,7 +196,10 @@ def by_condition() -> dict[ConditionType, tuple[Row, ...]]:
                 rows += [row for row in _facts_of(function) if row not in rows]
     progress = found[ConditionType.RECONCILING]
     # The same function states Stalled, which has a table of its own.
-    found[ConditionType.RECONCILING] = [row for row in progress if row.reason != "SpecInvalid"]
+    found[ConditionType.RECONCILING] = [
+        *(row for row in progress if row.reason != "SpecInvalid"),
+        *dict.fromkeys(_waits()),
+    ]
     return {kind: tuple(found[kind]) for kind in ConditionType if kind in found}
 
 
@@ -217,11 +221,23 @@ def stalled_reasons() -> frozenset[str]:
     found = {"SpecInvalid"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and not _is_wait(node):
                 found |= set(_reason_of(node))
             elif isinstance(node, ast.AnnAssign) and "_FAILURES" in ast.unparse(node.target):
                 found |= {row[1] for row in ast.literal_eval(node.value or ast.Tuple([]))}
     return frozenset(found) - _OF_EVENTS
+
+
+def _is_wait(call: ast.Call) -> bool:
+    """Return whether *call* makes something wait that no person has to mend."""
+    return ast.unparse(call.func) == "Wait"
+
+
+def _waits() -> Iterator[Row]:
+    for path in sorted((PACKAGE / "plan").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _is_wait(node):
+                yield from (Row("True", reason, "…") for reason in _reason_of(node))
 
 
 def _reason_of(call: ast.Call) -> Iterator[str]:

@@ -20,6 +20,11 @@ from tests.builders import document
 from tests.fakes.scenes import look, settle, settled
 
 FILE = "/etc/cachepilot/passwords/acme"
+WAITING = {
+    "restartedAt": "2026-03-01T00:00:00Z",
+    "maintenance.window.cron": "0 3 * * 2",
+    "maintenance.window.duration": "1h",
+}
 # A valid value that is not the default, with what else has to be said for it to mean anything.
 VALUES: dict[str, Any] = {
     "state": "stopped",
@@ -44,6 +49,11 @@ VALUES: dict[str, Any] = {
     "auth.rotateEvery": "30d",
     "auth.grace": ("3h", {"auth.rotatedAt": "2026-03-01T00:00:00Z"}),
     "restartedAt": "2026-03-01T00:00:00Z",
+    # Something has to wait, and to go on waiting: it is Thursday noon.
+    "maintenance.openUntil": ("2026-03-01T00:00:00Z", WAITING),
+    "maintenance.window.cron": ("0 4 * * *", WAITING),
+    "maintenance.window.duration": ("3d", WAITING),
+    "maintenance.window.timeZone": ("Asia/Tokyo", WAITING),
 }
 # Read by people and tools; they are published as they are, which tests/status holds.
 WITHOUT_EFFECT = {"apiVersion", "kind", "metadata.name", "metadata.labels", "metadata.annotations"}

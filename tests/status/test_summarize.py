@@ -9,12 +9,14 @@ from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Liveness, Role, Unknown, Unreachable
 from cachepilot.plan.actions import Blocked, Plan, PurgeMemory, StartContainer
+from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import AccessMode, State
+from cachepilot.spec.maintenance import Window
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.reading import Presence
 from cachepilot.status.conditions import ConditionStatus, ConditionType, Endpoint
 from tests.builders import document, tenant
-from tests.fakes.scenes import look, settled
+from tests.fakes.scenes import RULES, look, settled
 from tests.status.test_facts import SEEN, SPEC, down, met, reading, status, values
 
 C = ConditionType
@@ -317,3 +319,25 @@ def test_a_settled_world_is_ready_whatever_it_serves():
     for access in AccessMode:
         spec = tenant(access=access)
         assert status(spec=spec, seen=look(settled(spec), spec)).word == "Ready"
+
+
+def test_what_waits_for_a_window_is_said_and_no_failure():
+    window = Window(cron="0 3 * * 0", duration=timedelta(hours=2), time_zone="UTC")
+    world = settled(SPEC)
+    world.images.add("valkey:8.1")
+    wanted = replace(SPEC, image="valkey:8.1", access=AccessMode.TLS_ONLY, window=window)
+    seen = look(world, wanted)
+    found = status(spec=wanted, seen=seen, plan=plan_tenant(wanted, seen, RULES, seen.at))
+
+    assert found.word == "Ready"
+    assert found.condition(C.READY).status is T
+    assert found.condition(C.CONTAINER_CURRENT).reason == "Waiting"
+    told = found.condition(C.RECONCILING)
+    assert (told.status, told.reason) == (T, "WaitingForWindow")
+    assert told.message == found.waiting.message
+    assert "image changed" in told.message
+    assert found.waiting.until.isoformat() == "2026-01-04T03:00:00+00:00"
+    assert any("StopContainer" in line for line in found.waiting.plan)
+    # What clients can reach now, and what is wanted in the end.
+    assert {each.listener for each in found.endpoints} == {"tls", "plain"}
+    assert found.spec == wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from datetime import datetime
 
 from cachepilot.plan.actions.base import (
     AclUser,
@@ -70,6 +71,7 @@ from cachepilot.plan.actions.server import (
     SetDirectives,
     SetUser,
 )
+from cachepilot.spec.tenant import TenantSpec
 
 __all__ = [
     "AclUser",
@@ -97,6 +99,7 @@ __all__ = [
     "FinishRestart",
     "ForgetCredentials",
     "GenerateCredential",
+    "Held",
     "IssueCertificate",
     "MemoryAction",
     "Plan",
@@ -150,12 +153,36 @@ class Blocked:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What would disturb clients, and waits.
+
+    Attributes:
+        reason: One CamelCase word for the condition.
+        message: A sentence that says what waits, and for what.
+        until: When it goes on by itself, if that is known.
+        spec: What is in force meanwhile.
+        actions: What is done then, as far as can be told now.
+    """
+
+    reason: str
+    message: str
+    until: datetime | None
+    spec: TenantSpec
+    actions: tuple[Action, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in the order they must run; empty and not blocked means converged."""
+    """Actions in the order they must run; empty and not blocked means converged.
+
+    Attributes:
+        held: What has to be done besides, but not yet.
+    """
 
     actions: tuple[Action, ...] = ()
     blocked: Blocked | None = None
+    held: Held | None = None
 
     @property
     def disruption(self) -> Disruption:
@@ -177,6 +204,9 @@ class Plan:
         ]
         if self.blocked:
             lines.append(f"blocked: {self.blocked.reason}: {self.blocked.message}")
+        if self.held:
+            lines.append(f"waits: {self.held.reason}: {self.held.message}")
+            lines += [f"  then: {describe(action)}" for action in self.held.actions]
         return "".join(f"{line}\n" for line in lines)
 
 

@@ -1,0 +1,144 @@
+"""What disturbs clients waits for the time that is meant for it; all else goes through at once.
+
+Only a server that runs has clients to disturb. While something waits, the tenant is held to the
+spec that needs no restart: its files say what the present container must find when it crashes and
+starts again, not what its successor will need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
+from cachepilot.plan.actions import Action, Disruption, Plan, interrupts
+from cachepilot.plan.persistence import mode_in_force
+from cachepilot.plan.restart_length import restart_length
+from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
+from cachepilot.spec.document import AccessMode
+from cachepilot.spec.maintenance import Window
+from cachepilot.spec.tenant import TenantSpec
+
+# What a wildcard address or a loopback address adds to the names of a certificate.
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Why something waits.
+
+    Attributes:
+        until: When it goes on by itself, if that is known.
+    """
+
+    reason: str
+    message: str
+    until: datetime | None = None
+
+
+def disturbance(plan: Plan, seen: Snapshot) -> Action | None:
+    """Return the first action that takes a running server from its clients, or None."""
+    container = seen.container(Role.SERVER)
+    if container is None or container.liveness is not Liveness.RUNNING:
+        return None
+    return next(
+        (
+            action
+            for action in plan.actions
+            if interrupts(action) and action.disruption is not Disruption.NONE
+        ),
+        None,
+    )
+
+
+def why_wait(spec: TenantSpec, seen: Snapshot, disturbing: Action, now: datetime) -> Wait | None:
+    """Return why *disturbing* must wait, or None if it may begin now."""
+    window = spec.window
+    if window is None or _is_under_way(seen):
+        return None
+    if spec.open_until is not None and now < datetime.fromisoformat(spec.open_until):
+        return None
+    # What takes longer than half a window would never begin if it had to fit; so it may begin in
+    # the first half.
+    if window.has_room(now, min(length_of(spec, seen), window.duration / 2)):
+        return None
+    until = window.next_opening(now)
+    opens = f"that opens {_said(window, until)}" if until else "that never opens again"
+    return Wait(
+        reason="WaitingForWindow",
+        message=f"{disturbing.cause}: waits for the maintenance window {opens}",
+        until=until,
+    )
+
+
+def length_of(spec: TenantSpec, seen: Snapshot) -> timedelta:
+    """Return about how long clients would wait while the server of *seen* is restarted."""
+    used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
+    return restart_length(used, mode_in_force(spec, seen))
+
+
+def in_force_meanwhile(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
+    """Return *spec* with all that only a restart changes as it is now."""
+    container, memory = seen.container(Role.SERVER), seen.memory
+    if container is None:
+        return spec
+    published = container.shape.published
+    addresses = tuple(sorted({at.address for at in published}))
+    bind = spec.bind if set(spec.bind) == set(addresses) else addresses
+    return replace(
+        spec,
+        image=container.shape.image,
+        access=_access(container) or spec.access,
+        # A port that is held is kept without being pinned.
+        tls_port=None,
+        plain_port=None,
+        bind=bind or spec.bind,
+        names=_names(spec, seen, frozenset(addresses)),
+        config=_config(spec, seen),
+        restarted_at=memory.restarted_at,
+    )
+
+
+def _said(window: Window, moment: datetime) -> str:
+    """Return *moment* in UTC, and in the window's own time where that is another one."""
+    local = f" ({window.local(moment):%Y-%m-%d %H:%M} {window.time_zone})"
+    return f"{moment:%Y-%m-%d %H:%MZ}" + (local if window.time_zone != "UTC" else "")
+
+
+def _is_under_way(seen: Snapshot) -> bool:
+    """Return whether a replacement was begun and has to be finished.
+
+    Its ports are reserved before the old container goes; from then on the record speaks of ports
+    that nobody serves yet.
+    """
+    container, held = seen.container(Role.SERVER), seen.memory.reservation
+    if container is None or held is None:
+        return False
+    mine = {TLS_PORT: held.tls_port, PLAIN_PORT: held.plain_port}
+    return any(at.host_port != mine.get(at.container_port) for at in container.shape.published)
+
+
+def _access(container: SeenContainer) -> AccessMode | None:
+    inside = {at.container_port for at in container.shape.published}
+    modes = (
+        (AccessMode.DUAL_MODE, {TLS_PORT, PLAIN_PORT}),
+        (AccessMode.TLS_ONLY, {TLS_PORT}),
+        (AccessMode.PLAIN_ONLY, {PLAIN_PORT}),
+    )
+    return next((mode for mode, ports in modes if ports == inside), None)
+
+
+def _names(spec: TenantSpec, seen: Snapshot, addresses: frozenset[str]) -> tuple[str, ...]:
+    """Return the names for a certificate that is served at the new addresses and the old ones."""
+    leaf = seen.certificate
+    if leaf is None or addresses == set(spec.bind):
+        return spec.names
+    dialled = set(leaf.names) & (addresses | _LOCAL_NAMES)
+    return tuple(sorted(dialled.union(spec.names)))
+
+
+def _config(spec: TenantSpec, seen: Snapshot) -> tuple[tuple[str, str], ...]:
+    present = seen.server.directive("databases") if isinstance(seen.server, SeenServer) else None
+    if present is None:
+        return spec.config
+    return tuple(sorted({**dict(spec.config), "databases": present}.items()))

@@ -1,0 +1,98 @@
+"""Outside its window a tenant's server is never disturbed, and nothing is forgotten until then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachepilot.observe.snapshot import Liveness
+from cachepilot.spec.document import State
+from cachepilot.spec.maintenance import Window
+from tests.fakes.scenes import plan
+from tests.fakes.world import parse_configuration
+from tests.properties.test_convergence import (
+    HARMS,
+    complaints,
+    cuts,
+    new_world,
+    specs,
+    vanish,
+    visit,
+)
+
+# The world begins on a Thursday at noon.
+WINDOW = Window(cron="0 3 * * 0", duration=timedelta(hours=2), time_zone="UTC")
+OPENING = datetime(2026, 1, 4, 3, tzinfo=UTC)
+KIND = [harm for harm in HARMS if harm is not vanish]
+running = specs.map(lambda spec: replace(spec, state=State.RUNNING, window=WINDOW))
+
+
+@settings(max_examples=300, deadline=None)
+@given(running, st.lists(st.tuples(running, cuts), min_size=1, max_size=4), st.integers(1, 1000))
+def test_edits_disturb_nobody_until_the_window_opens_and_then_all_hold(before, edits, data):
+    world = new_world()
+    visit(world, before)
+    world.write("acme", data)
+    starts, container = world.starts, world.containers["acme"].container_id
+
+    for after, cut in edits:
+        visit(world, after, cut=cut)
+        visit(world, after)
+        server = world.servers["acme"]
+        assert (world.starts, world.containers["acme"].container_id) == (starts, container)
+        assert (server.data, server.writes_paused) == (data, False)
+        shape, written = world.containers["acme"].shape, world.disks["acme"].configuration
+        inside = {str(at.container_port) for at in shape.published}
+        for text in (server.directives, parse_configuration(written)):
+            assert {text["port"], text["tls-port"]} - {"0"} == inside
+        assert plan(world, after).actions == ()
+
+    world.now = OPENING
+    visit(world, after)
+    assert complaints(world, after) == []
+    assert plan(world, after).actions == ()
+    assert plan(world, after).held is None
+    assert world.servers["acme"].data == data
+
+
+@settings(max_examples=300, deadline=None)
+@given(running, running, st.lists(st.sampled_from(HARMS), min_size=1, max_size=3), cuts)
+def test_whatever_is_down_is_repaired_without_waiting(before, after, harms, cut):
+    world = new_world()
+    visit(world, before)
+    visit(world, after, cut=cut)
+    for harm in harms:
+        harm(world)
+
+    visit(world, after)
+
+    assert world.containers["acme"].liveness is Liveness.RUNNING
+    assert world.servers["acme"].writes_paused is False
+    assert plan(world, after).actions == ()
+    world.now = OPENING
+    visit(world, after)
+    assert complaints(world, after) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(running, running, cuts)
+def test_a_window_that_closes_in_the_middle_leaves_nothing_half_done(before, after, cut):
+    world = new_world()
+    visit(world, before)
+    world.write("acme", 5)
+    world.now = OPENING
+    visit(world, after, cut=cut)
+    world.now = OPENING + timedelta(days=1)
+
+    visit(world, after)
+
+    assert world.containers["acme"].liveness is Liveness.RUNNING
+    assert world.servers["acme"].data == 5
+    assert not world.servers["acme"].writes_paused
+    assert plan(world, after).actions == ()
+    world.now = OPENING + timedelta(days=7)
+    visit(world, after)
+    assert complaints(world, after) == []
