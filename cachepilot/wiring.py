@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cachepilot import clock
 from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.certificate_files import CertificateFiles
+from cachepilot.adapters.client_files import ClientFiles
 from cachepilot.adapters.docker_client import DockerClients
 from cachepilot.adapters.docker_engine import DockerEngine
 from cachepilot.adapters.endpoint_probe import EndpointProbe
@@ -71,7 +72,8 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
     records = Records(paths, owners=owners)
     ledger = Ledger(paths, records, owners=owners)
     authority = Authority(paths, utc_now=clock.utc_now, owners=owners)
-    certificates = CertificateFiles(paths, authority, records, owners=owners)
+    clients_of = ClientFiles(paths, utc_now=clock.utc_now, owners=owners)
+    certificates = CertificateFiles(paths, authority, records, clients_of, owners=owners)
     passwords = PasswordFiles(settings.limits.passwordFiles)
     folders = FolderReader(paths, records, passwords, owners=owners)
     clients = DockerClients(
@@ -103,7 +105,9 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         monotonic=clock.monotonic,
     )
     endpoints = EndpointProbe(
-        ca_file=paths.public_ca, password=lambda name: records.secret(name, CUSTOMER)
+        ca_file=paths.public_ca,
+        own_files=lambda name: paths.leaf(name, records.recall(name).certificate),
+        password=lambda name: records.secret(name, CUSTOMER),
     )
     files = TenantFiles(
         paths.tenants_d,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ROOT_LIFETIME = timedelta(days=3652)
+CLIENT_AUTHORITY_LIFETIME = timedelta(days=36_525)
 # For clients whose clocks are late.
 BACKDATED = timedelta(minutes=5)
 _LONGEST_COMMON_NAME = 64
@@ -40,13 +41,25 @@ class Pair:
 
 def make_root(now: datetime) -> Pair:
     """Return a new authority that is valid for ten years."""
+    return _make_authority("CachePilot authority", now, ROOT_LIFETIME)
+
+
+def make_client_authority(tenant_name: str, now: datetime) -> Pair:
+    """Return a new authority for the clients of one tenant.
+
+    Nobody but that tenant's own server trusts it, so it need not end by itself.
+    """
+    return _make_authority(f"Clients of {tenant_name[:40]}", now, CLIENT_AUTHORITY_LIFETIME)
+
+
+def _make_authority(title: str, now: datetime, lifetime: timedelta) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    # Two hosts' authorities must differ by name, or a client that trusts both may try the wrong.
-    name = _name(f"CachePilot authority {secrets.token_hex(4)}")
+    # Two authorities must differ by name, or whoever trusts both may try the wrong one.
+    name = _name(f"{title} {secrets.token_hex(4)}")
     start = now.replace(microsecond=0) - BACKDATED
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (
-        _builder(name, name, key, start, start + ROOT_LIFETIME)
+        _builder(name, name, key, start, start + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(identifier, critical=False)
@@ -68,27 +81,50 @@ def make_leaf(root: Pair, *, names: tuple[str, ...], lifetime: timedelta, now: d
     """
     if not names:
         raise ValueError("there is no name to put into it")
+    dialled = x509.SubjectAlternativeName([_general_name(name) for name in names])
+    usage = ExtendedKeyUsageOID.SERVER_AUTH
+    return _sign(root, names[0], usage, dialled, lifetime=lifetime, now=now)
+
+
+def make_client(authority: Pair, *, name: str, lifetime: timedelta, now: datetime) -> Pair:
+    """Return the certificate of a client, which no server can use as its own.
+
+    Raises:
+        ValueError: The authority's time does not cover *now*.
+    """
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH
+    return _sign(authority, name, usage, None, lifetime=lifetime, now=now)
+
+
+def _sign(
+    root: Pair,
+    subject: str,
+    usage: x509.ObjectIdentifier,
+    dialled: x509.SubjectAlternativeName | None,
+    *,
+    lifetime: timedelta,
+    now: datetime,
+) -> Pair:
     now = now.replace(microsecond=0)
     earliest = root.certificate.not_valid_before_utc
     start = max(now - BACKDATED, earliest)
     end = min(now + lifetime, root.certificate.not_valid_after_utc)
     if not earliest <= now < end:
-        raise ValueError(f"the root is not valid on {now:%Y-%m-%d}; is the clock right?")
+        raise ValueError(f"its authority is not valid on {now:%Y-%m-%d}; is the clock right?")
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = root.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
-        _builder(_name(names[0][:_LONGEST_COMMON_NAME]), root.certificate.subject, key, start, end)
+        _builder(_name(subject[:_LONGEST_COMMON_NAME]), root.certificate.subject, key, start, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-        )
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
         )
     )
+    if dialled is not None:
+        builder = builder.add_extension(dialled, critical=False)
     return Pair(key, builder.sign(root.key, hashes.SHA256()))
 
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cachepilot.adapters.certificate_making import Pair
 
+Certificate = x509.Certificate
+
 
 def parse_pair(key_pem: bytes, certificate_pem: bytes) -> Pair:
     """Return a key and a certificate, whether they belong together or not.

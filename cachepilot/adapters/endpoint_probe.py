@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from cachepilot.adapters.certificate_files import CLIENT, CLIENT_KEY
 from cachepilot.adapters.secret import Secret
-from cachepilot.adapters.stamp import Stamp, stamp_of
+from cachepilot.adapters.stamp import Stamp, stamp_at, stamp_of
 from cachepilot.errors import UnavailableError
 from cachepilot.observe.snapshot import Published, SeenEndpoint
 from cachepilot.plan.shape import TLS_PORT
@@ -25,6 +26,7 @@ from cachepilot.spec.tree import shorten
 _TIMEOUT = 3.0
 _REPLIES = (b"+OK", b"+PONG")
 _LONGEST_REPLY = 4096
+_Stamps = tuple[Stamp | None, ...]
 
 
 class EndpointProbe:
@@ -32,14 +34,23 @@ class EndpointProbe:
 
     Args:
         ca_file: The bundle that clients are given.
+        own_files: The folder of a tenant's certificate, where one for the probe itself lies if
+            that tenant asks its clients for theirs.
         password: The documented password of a tenant's customer.
     """
 
-    def __init__(self, *, ca_file: Path, password: Callable[[TenantName], Secret]) -> None:
+    def __init__(
+        self,
+        *,
+        ca_file: Path,
+        own_files: Callable[[TenantName], Path],
+        password: Callable[[TenantName], Secret],
+    ) -> None:
         self._ca_file = ca_file
+        self._own_files = own_files
         self._password = password
         self._lock = threading.Lock()
-        self._context: tuple[Stamp, ssl.SSLContext] | None = None
+        self._contexts: dict[TenantName | None, tuple[_Stamps, ssl.SSLContext]] = {}
 
     def probe(
         self, tenant_name: TenantName, published: tuple[Published, ...]
@@ -49,15 +60,18 @@ class EndpointProbe:
             password = self._password(tenant_name)
         except UnavailableError:
             password = None
-        return tuple(self._meet(listener, password) for listener in published)
+        return tuple(self._meet(tenant_name, listener, password) for listener in published)
 
-    def _meet(self, listener: Published, password: Secret | None) -> SeenEndpoint:
+    def _meet(
+        self, tenant_name: TenantName, listener: Published, password: Secret | None
+    ) -> SeenEndpoint:
         encrypted = listener.container_port == TLS_PORT
-        problem, fingerprint = "", ""
+        problem, fingerprint, refused = "", "", ""
         try:
-            problem, fingerprint = self._talk(listener, password, encrypted=encrypted)
+            problem, fingerprint = self._talk(tenant_name, listener, password, encrypted=encrypted)
         except ssl.SSLCertVerificationError as error:
             problem = f"its certificate is refused: {error.verify_message}"
+            refused = self._look_at(listener)
         except (ssl.SSLError, OSError) as error:
             problem = _words(error)
         return SeenEndpoint(
@@ -66,28 +80,59 @@ class EndpointProbe:
             port=listener.host_port,
             problem=problem,
             fingerprint=fingerprint,
+            refused=refused,
         )
 
     def _talk(
-        self, listener: Published, password: Secret | None, *, encrypted: bool
+        self,
+        tenant_name: TenantName,
+        listener: Published,
+        password: Secret | None,
+        *,
+        encrypted: bool,
     ) -> tuple[str, str]:
         host = _dialled(listener.address)
         with socket.create_connection((host, listener.host_port), timeout=_TIMEOUT) as plain:
             if not encrypted:
                 return _greet(plain, password), ""
-            with self._trust().wrap_socket(plain, server_hostname=host) as wrapped:
+            with self._trust(tenant_name).wrap_socket(plain, server_hostname=host) as wrapped:
                 certificate = wrapped.getpeercert(binary_form=True) or b""
                 return _greet(wrapped, password), hashlib.sha256(certificate).hexdigest()
 
-    def _trust(self) -> ssl.SSLContext:
-        """Return a context that trusts our bundle only; made anew when the file changes."""
-        key = stamp_of(self._ca_file.stat())
+    def _look_at(self, listener: Published) -> str:
+        """Return the fingerprint of a certificate that cannot be trusted, or empty."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        address = (_dialled(listener.address), listener.host_port)
+        try:
+            with (
+                socket.create_connection(address, timeout=_TIMEOUT) as plain,
+                context.wrap_socket(plain) as wrapped,
+            ):
+                certificate = wrapped.getpeercert(binary_form=True) or b""
+        except (ssl.SSLError, OSError):
+            return ""
+        return hashlib.sha256(certificate).hexdigest()
+
+    def _trust(self, tenant_name: TenantName) -> ssl.SSLContext:
+        """Return a context that trusts our bundle only; made anew when its files change.
+
+        All tenants share one, but those that ask for a certificate.
+        """
+        folder = self._own_files(tenant_name)
+        certificate, key = folder / CLIENT, folder / CLIENT_KEY
+        shows = stamp_at(certificate)
+        stamps = (stamp_of(self._ca_file.stat()), shows, shows and stamp_at(key))
+        owner = tenant_name if shows else None
         with self._lock:
-            if self._context is None or self._context[0] != key:
+            cached = self._contexts.get(owner)
+            if cached is None or cached[0] != stamps:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.load_verify_locations(self._ca_file)
-                self._context = (key, context)
-            return self._context[1]
+                if shows:
+                    context.load_cert_chain(certificate, key)
+                cached = self._contexts[owner] = (stamps, context)
+            return cached[1]
 
 
 def _greet(connection: socket.socket, password: Secret | None) -> str:

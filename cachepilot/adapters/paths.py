@@ -94,6 +94,14 @@ class RootPaths:
         """Return the folder of one certificate with its key and bundle."""
         return self.tenants.joinpath(name, "tls", str(revision))
 
+    def client_authority(self, name: TenantName) -> Path:
+        """Return the folder of a tenant's own authority for its clients."""
+        return self.tenants.joinpath(name, "client-ca")
+
+    def clients(self, name: TenantName) -> Path:
+        """Return the folder of what is handed to a tenant's clients, one folder each."""
+        return self.tenants.joinpath(name, "clients")
+
     def conf(self, name: TenantName, instance: int) -> Path:
         """Return the configuration folder of one server instance."""
         return self.tenants.joinpath(name, "conf", str(instance))

@@ -15,6 +15,7 @@ from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
 from cachepilot.spec.document import (
     API_VERSION,
     AccessMode,
+    ClientCertificates,
     MemoryPolicy,
     PersistenceMode,
     State,
@@ -147,11 +148,14 @@ def render_spec(spec: TenantSpec) -> Json:
             "mode": spec.access.value,
             "ports": {"tls": spec.tls_port, "plain": spec.plain_port},
             "bind": list(spec.bind),
+            "clientCertificates": spec.client_certificates.value,
         },
         "tls": {
             "names": list(spec.names),
             "lifetime": duration_to_text(spec.certificate_lifetime),
             "renewBefore": duration_to_text(spec.renew_before),
+            "clients": list(spec.clients),
+            "clientsRotatedAt": spec.clients_rotated_at,
         },
         "auth": {
             "passwordFile": spec.password_file,
@@ -224,6 +228,10 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         names=tuple(tls["names"]),
         certificate_lifetime=duration_from_text(tls["lifetime"]),
         renew_before=duration_from_text(tls["renewBefore"]),
+        # A daemon that knew no client certificates says nothing of these three.
+        client_certificates=ClientCertificates(access.get("clientCertificates", "off")),
+        clients=tuple(tls.get("clients", ())),
+        clients_rotated_at=tls.get("clientsRotatedAt"),
         password_file=auth["passwordFile"],
         # A daemon that did not replace passwords yet says nothing of these three.
         rotated_at=auth.get("rotatedAt"),

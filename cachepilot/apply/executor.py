@@ -118,12 +118,24 @@ def _certify(action: a.CertificateAction, writers: Writers, *, now: datetime) ->
     match action:
         case a.CreateAuthority():
             certificates.create_authority()
-        case a.IssueCertificate(revision=revision, names=names, lifetime=lifetime, uid=uid):
+        case a.IssueCertificate(revision=revision, names=names, lifetime=lifetime):
             certificates.issue(
-                name, revision=revision, names=names, lifetime=lifetime, uid=uid, now=now
+                name,
+                revision=revision,
+                names=names,
+                lifetime=lifetime,
+                uid=action.uid,
+                clients=action.clients,
+                now=now,
             )
         case a.PruneCertificates(keep=keep):
             certificates.prune(name, keep=keep)
+        case a.CreateClientAuthority(wish=wish):
+            certificates.create_client_authority(name, wish=wish)
+        case a.IssueClientCertificate(client=client, lifetime=lifetime):
+            certificates.issue_client(name, client=client, lifetime=lifetime, now=now)
+        case a.RemoveClientCertificate(client=client):
+            certificates.remove_client(name, client=client)
         case _:
             assert_never(action)
 

@@ -101,12 +101,32 @@ class CertificateWriter(Protocol):
         names: tuple[str, ...],
         lifetime: timedelta,
         uid: int,
+        clients: bool,
         now: datetime,
     ) -> None:
-        """Write key, leaf and bundle as *revision*, then record the revision."""
+        """Write key, leaf and bundle as *revision*, then record the revision.
+
+        With *clients* the bundle trusts the tenant's client authority, and a certificate lies
+        beside it with which the server itself is a client of its predecessor.
+        """
 
     def prune(self, tenant_name: TenantName, *, keep: int) -> None:
         """Delete every revision but *keep*."""
+
+    def create_client_authority(self, tenant_name: TenantName, *, wish: str | None) -> None:
+        """Make or replace the tenant's authority for clients, then record *wish* as served."""
+
+    def issue_client(
+        self, tenant_name: TenantName, *, client: str, lifetime: timedelta, now: datetime
+    ) -> None:
+        """Replace key and certificate of one client.
+
+        Raises:
+            StalledError: The client authority must not be used (``ClientAuthorityBroken``).
+        """
+
+    def remove_client(self, tenant_name: TenantName, *, client: str) -> None:
+        """Delete key and certificate of one client."""
 
 
 class FileWriter(Protocol):

@@ -68,6 +68,7 @@ def collect(
         files=files,
         certificate=readers.certificates.leaf(tenant_name, memory.certificate),
         stale_certificates=readers.certificates.has_stale(tenant_name, memory.certificate),
+        clients=readers.certificates.clients(tenant_name),
     )
     container = snapshot.container(Role.SERVER)
     return _ask_server(snapshot, container, questions, readers)

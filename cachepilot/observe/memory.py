@@ -67,6 +67,7 @@ class Memory:
         retired: Whether serving ended because the tenant's file was gone for long enough; a
             daemon that starts later must not revive it.
         rotated_at: The newest served ``auth.rotatedAt``.
+        clients_rotated_at: The newest served ``tls.clientsRotatedAt``.
         wait: The generation whose wish to end serving waits for data that cannot be saved, and
             until when.
         restarted_at: The newest served ``restartedAt``.
@@ -87,6 +88,7 @@ class Memory:
     load_once: bool = False
     retired: bool = False
     rotated_at: str | None = None
+    clients_rotated_at: str | None = None
     wait: tuple[int, datetime] | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None

@@ -11,6 +11,7 @@ from cachepilot.observe.snapshot import (
     Published,
     SeenAuthority,
     SeenCertificate,
+    SeenClients,
     SeenContainer,
     SeenEndpoint,
     SeenFiles,
@@ -67,6 +68,9 @@ class CertificateReader(Protocol):
 
     def has_stale(self, tenant_name: TenantName, revision: int) -> bool:
         """Return whether other revisions than *revision* lie there."""
+
+    def clients(self, tenant_name: TenantName) -> SeenClients:
+        """Return the tenant's client authority and what it signed; cheap if nothing changed."""
 
 
 class MemoryReader(Protocol):

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from cachepilot.observe.snapshot import Role, SeenServer, Snapshot
 from cachepilot.plan.actions import Blocked
-from cachepilot.plan.certificates import authority_blocked
+from cachepilot.plan.certificates import authority_blocked, trusts_nobody_yet
+from cachepilot.plan.clients import clients_blocked
 from cachepilot.plan.identity import password_blocked
 from cachepilot.plan.live import memory_blocked
 from cachepilot.plan.shape import engine_of
+from cachepilot.spec.document import ClientCertificates
 from cachepilot.spec.tenant import TenantSpec
 
 
@@ -18,6 +20,7 @@ def list_blocks(spec: TenantSpec, seen: Snapshot) -> tuple[Blocked, ...]:
     found = (
         _foreign_address(seen),
         authority_blocked(spec, seen),
+        clients_blocked(spec, seen),
         password_blocked(spec, seen),
         memory_blocked(spec, seen),
         _wrong_engine(spec, seen),
@@ -34,6 +37,8 @@ def feasible(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
         if container:
             local = tuple(sorted({listener.address for listener in container.shape.published}))
         spec = replace(spec, bind=local)
+    if trusts_nobody_yet(spec, seen):
+        spec = replace(spec, client_certificates=ClientCertificates.OFF)
     if container and isinstance(seen.server, SeenServer) and memory_blocked(spec, seen):
         spec = replace(
             spec,

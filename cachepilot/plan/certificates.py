@@ -14,6 +14,13 @@ from cachepilot.plan.actions import (
     IssueCertificate,
     PruneCertificates,
 )
+from cachepilot.plan.clients import (
+    asks_clients,
+    clients_blocked,
+    plan_client_authority,
+    tickets_may_linger,
+    why_another_authority,
+)
 from cachepilot.spec.tenant import TenantSpec
 
 # Leaves start a little in the past, for clients whose clocks are late.
@@ -28,14 +35,33 @@ def authority_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
 
 
 def plan_certificate(
-    spec: TenantSpec, seen: Snapshot, reservation: Reservation, now: datetime
+    spec: TenantSpec,
+    seen: Snapshot,
+    reservation: Reservation,
+    now: datetime,
+    *,
+    spared: frozenset[str],
 ) -> Iterator[Action]:
-    """Yield what makes a leaf with the right names and enough time left."""
+    """Yield what makes a leaf with the right names, the right trust and enough time left.
+
+    Args:
+        spec: What is wanted.
+        seen: What is.
+        reservation: Whose user the files are made for.
+        now: The time.
+        spared: Directives that only a hand has changed and that stay as they are.
+    """
+    yield from plan_client_authority(spec, seen)
     if not spec.access.has_tls or authority_blocked(spec, seen):
+        return
+    if asks_clients(spec) and clients_blocked(spec, seen):
         return
     if not seen.host.authority.exists:
         yield CreateAuthority(tenant_name=spec.name, cause="this host has no authority yet")
-    if cause := _certificate_cause(spec, seen, seen.certificate, now):
+    cause = _certificate_cause(spec, seen, seen.certificate, now)
+    if not cause and "tls-auth-clients" not in spared and tickets_may_linger(spec, seen):
+        cause = "clients may hold tickets that let them in without a certificate"
+    if cause:
         yield IssueCertificate(
             tenant_name=spec.name,
             cause=cause,
@@ -43,15 +69,25 @@ def plan_certificate(
             names=spec.names,
             lifetime=spec.certificate_lifetime,
             uid=reservation.uid,
+            clients=asks_clients(spec),
         )
 
 
-def can_wait(leaf: SeenCertificate | None) -> bool:
+def can_wait(spec: TenantSpec, leaf: SeenCertificate | None) -> bool:
     """Return whether a server starts with *leaf*, so that a new one may come later.
 
     Even one that seems to be over: maybe it is the clock that is wrong.
     """
-    return leaf is not None and not leaf.problem
+    if leaf is None or leaf.problem:
+        return False
+    return bool(leaf.clients) or not asks_clients(spec)
+
+
+def trusts_nobody_yet(spec: TenantSpec, seen: Snapshot) -> bool:
+    """Return whether clients cannot be asked for certificates until a person mends something."""
+    blocked = authority_blocked(spec, seen) or clients_blocked(spec, seen)
+    leaf = seen.certificate
+    return asks_clients(spec) and blocked is not None and (leaf is None or not leaf.clients)
 
 
 def plan_pruning(spec: TenantSpec, *, stale: bool, keep: int) -> Iterator[Action]:
@@ -79,9 +115,19 @@ def _certificate_cause(
             "the authority changed",
             authority.exists and leaf.authority != authority.fingerprint,
         ),
+        ("it goes with other client certificates", _trusts_others(spec, seen, leaf)),
         (
             "its lifetime was shortened",
             leaf.not_after - leaf.not_before > spec.certificate_lifetime + _BACKDATED,
         ),
     )
     return next((cause for cause, holds in checks if holds), "")
+
+
+def _trusts_others(spec: TenantSpec, seen: Snapshot, leaf: SeenCertificate) -> bool:
+    """Return whether the server that serves *leaf* trusts other clients than it should."""
+    if seen.clients.problem:
+        return False
+    if not asks_clients(spec):
+        return bool(leaf.clients)
+    return leaf.clients != seen.clients.authority or bool(why_another_authority(spec, seen))

@@ -112,12 +112,12 @@ def plan_directives(
 ) -> Iterator[Action]:
     """Yield CONFIG SET for whatever the running server means differently."""
     found = [entry for entry in differences(directives, server) if not needs_restart(entry[0])]
-    served = {seen_at.fingerprint for seen_at in seen.endpoints if seen_at.fingerprint}
+    served = {at.fingerprint or at.refused for at in seen.endpoints} - {""}
     ordinary = {name: value for name, value, _ in found if name not in LIVE_ONLY}
     cause = ", ".join(f"{name} is {before}" for name, _, before in found if name not in LIVE_ONLY)
     leaf = seen.certificate
     if ordinary.keys() & CERTIFICATE_FILES or (leaf and served and served != {leaf.fingerprint}):
-        # The three files must match each other, so they always travel together.
+        # The files of a revision must match each other, so they always travel together.
         ordinary |= {name: directives[name] for name in CERTIFICATE_FILES if name in directives}
         cause = cause or "another certificate is served"
     if ordinary:

@@ -20,6 +20,7 @@ from cachepilot.plan.actions import (
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
 from cachepilot.plan.certificates import can_wait, plan_certificate, plan_pruning
+from cachepilot.plan.clients import plan_client_certificates
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.holding import Wait, disturbance, in_force_meanwhile, why_wait
@@ -117,13 +118,14 @@ def _plan_serving(
 
     first = blocked[0] if blocked else None
     identity = tuple(_plan_identity(spec, seen, reservation))
-    renewal = tuple(plan_certificate(spec, seen, reservation, now))
+    spared = only_by_hand(spec, seen, _directives(spec, seen, seen.memory), rules)
+    renewal = tuple(plan_certificate(spec, seen, reservation, now, spared=spared))
     unsafe = must_not_stop(spec, seen, reservation)
     taken = place_taken(spec, seen, reservation)
     stays = unsafe or taken
     if (
         not stays
-        and can_wait(seen.certificate)
+        and can_wait(spec, seen.certificate)
         and _plan_down(spec, seen, reservation, rules, identity)
     ):
         renewal = ()  # a server that is down comes first, even if nothing can be signed today
@@ -204,6 +206,7 @@ def _plan_live(
     yield from plan_leftovers(spec, seen, server)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
+    yield from plan_client_certificates(spec, seen, seen.at)
     yield from plan_mode_change(spec, seen, server, uid=uid, certificate=memory.certificate)
     if not spared:
         yield from plan_directives(spec, seen, server, directives)

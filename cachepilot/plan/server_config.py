@@ -15,7 +15,7 @@ from cachepilot.plan.shape import (
     TLS_PORT,
     engine_of,
 )
-from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.document import AccessMode, ClientCertificates, PersistenceMode
 from cachepilot.spec.tenant import TenantSpec
 
 Directives = dict[str, str]
@@ -48,6 +48,12 @@ _UNTOLD = {
     "timeout": "0",
 }
 _LAZY = ("eviction", "expire", "server-del", "user-del", "user-flush")
+
+AUTH_CLIENTS = {
+    ClientCertificates.OFF: "no",
+    ClientCertificates.OPTIONAL: "optional",
+    ClientCertificates.REQUIRED: "yes",
+}
 
 # CONFIG SET refuses these; a difference can only be ended by a restart.
 _RESTART_ONLY = frozenset(
@@ -87,11 +93,15 @@ def wanted_directives(
     }
     if spec.access.has_tls:
         folder = f"{TLS_FOLDER}/{certificate}"
+        asks_clients = spec.client_certificates is not ClientCertificates.OFF
         found |= {
             "tls-cert-file": f"{folder}/cert.pem",
             "tls-key-file": f"{folder}/key.pem",
             "tls-ca-cert-file": f"{folder}/ca.pem",
-            "tls-auth-clients": "no",
+            "tls-auth-clients": AUTH_CLIENTS[spec.client_certificates],
+            # With which a server that takes over is a client of the one before.
+            "tls-client-cert-file": f"{folder}/client.pem" if asks_clients else "",
+            "tls-client-key-file": f"{folder}/client-key.pem" if asks_clients else "",
             "tls-protocols": "TLSv1.2 TLSv1.3",
         }
     lazy = "yes" if engine_of(spec.image) is Engine.VALKEY else "no"
@@ -172,9 +182,17 @@ _CANONICAL: dict[str, Callable[[str], object]] = {
 # save "…" applies one line for each quoted list on every engine, so the text is passed as it is.
 
 
-# One call may hold several directives, and some belong together: the three certificate files
-# must match each other, and a server that is told one of them alone refuses.
-CERTIFICATE_FILES = frozenset({"tls-cert-file", "tls-key-file", "tls-ca-cert-file"})
+# One call may hold several directives, and some belong together: the files of a revision must
+# match each other, and a server that is told one of them alone refuses.
+CERTIFICATE_FILES = frozenset(
+    {
+        "tls-cert-file",
+        "tls-key-file",
+        "tls-ca-cert-file",
+        "tls-client-cert-file",
+        "tls-client-key-file",
+    }
+)
 
 
 def managed_directives(spec: TenantSpec) -> tuple[str, ...]:

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import pairwise
 
-from cachepilot.spec.document import AccessMode, MemoryFields, PersistenceMode, TenantDocument
+from cachepilot.spec.document import (
+    AccessMode,
+    ClientCertificates,
+    MemoryFields,
+    PersistenceMode,
+    TenantDocument,
+)
 from cachepilot.spec.headroom import container_limit, describe_rule
 from cachepilot.spec.quantities import duration_to_text, size_to_text
 from cachepilot.spec.rules import Rules
@@ -29,6 +36,8 @@ _PERSISTENCE: Path = ("spec", "persistence", "mode")
 _ACCESS: Path = ("spec", "access", "mode")
 _PORTS: Path = ("spec", "access", "ports")
 _BIND: Path = ("spec", "access", "bind")
+_CLIENT_CERTIFICATES: Path = ("spec", "access", "clientCertificates")
+_CLIENTS: Path = ("spec", "tls", "clients")
 _LIFETIME: Path = ("spec", "tls", "lifetime")
 _RENEW: Path = ("spec", "tls", "renewBefore")
 _EXTRA: Path = ("spec", "tls", "extraNames")
@@ -49,6 +58,7 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_port_faults(spec),
         *_bind_faults(spec, rules),
         *_certificate_faults(spec),
+        *_client_faults(spec),
         *_rotation_faults(spec),
         *_name_faults(document, rules),
         *_password_faults(spec, rules),
@@ -185,6 +195,27 @@ def _certificate_faults(spec: TenantSpec) -> Iterator[Fault]:
             hint="add a name here, or to hostNames in the settings",
             involves=(_BIND, _ACCESS),
         )
+
+
+def _client_faults(spec: TenantSpec) -> Iterator[Fault]:
+    asked = spec.client_certificates
+    if asked is not ClientCertificates.OFF and not spec.access.has_tls:
+        yield Fault(
+            path=_CLIENT_CERTIFICATES,
+            message=f"no client can show one: access.mode is {spec.access.value}",
+            hint="remove it, or set access.mode to tls-only or dual-mode",
+            involves=(_ACCESS,),
+        )
+    elif asked is ClientCertificates.REQUIRED and not spec.clients:
+        yield Fault(
+            path=_CLIENT_CERTIFICATES,
+            message="nobody could get in: tls.clients names no client",
+            hint="name the clients that get a certificate in tls.clients, or say optional",
+            involves=(_CLIENTS,),
+        )
+    for index, (before, name) in enumerate(pairwise(spec.clients), start=1):
+        if before == name:
+            yield Fault(path=(*_CLIENTS, index), message=f'the client "{name}" is listed twice')
 
 
 def _rotation_faults(spec: TenantSpec) -> Iterator[Fault]:

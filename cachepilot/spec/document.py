@@ -66,6 +66,14 @@ class AccessMode(StrEnum):
         return self is not AccessMode.TLS_ONLY
 
 
+class ClientCertificates(StrEnum):
+    """Whether clients of the encrypted port show a certificate of their own."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class MemoryPolicy(StrEnum):
     """What happens when memory.max is reached."""
 
@@ -140,6 +148,7 @@ AbsolutePath = Annotated[
 ]
 Image = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=255)]
 Port = Annotated[int, Field(ge=1024, le=65_535)]
+ClientName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 
@@ -217,6 +226,12 @@ class AccessFields(SpecModel):
     bind: Annotated[list[Address], Field(min_length=1, max_length=8)] | None = _field(
         "Addresses of this host on which the ports are published.", RESTART
     )
+    clientCertificates: ClientCertificates | None = _field(
+        "Whether clients of the encrypted port show a certificate: `off` asks for none, "
+        "`optional` refuses a wrong one, `required` refuses whoever has none. Connections that "
+        "are open stay open.",
+        LIVE,
+    )
 
 
 class TlsFields(SpecModel):
@@ -230,6 +245,17 @@ class TlsFields(SpecModel):
     lifetime: Duration | None = _field("How long a certificate is valid.", LIVE)
     renewBefore: Duration | None = _field(
         "How long before its end a certificate is replaced; a third of its lifetime if not said.",
+        LIVE,
+    )
+    clients: Annotated[list[ClientName], Field(max_length=64)] | None = _field(
+        "Clients that get a certificate of their own; `cachepilotctl get certs` says where its "
+        "files are. A name that is taken out loses its files, but a copy of them works until it "
+        "ends or `clientsRotatedAt` changes.",
+        LIVE,
+    )
+    clientsRotatedAt: Instant | None = _field(
+        "Each new value makes every client certificate anew, once, and the server refuses those "
+        "from before.",
         LIVE,
     )
 

@@ -11,6 +11,7 @@ from cachepilot.spec.directives import BufferLimits, EngineConfig
 from cachepilot.spec.document import (
     AccessFields,
     AuthFields,
+    ClientCertificates,
     EngineFields,
     MaintenanceFields,
     MemoryFields,
@@ -71,6 +72,9 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         names=_names(bind, rules.hostNames, tls.extraNames or ()),
         certificate_lifetime=lifetime,
         renew_before=renew_before,
+        client_certificates=access.clientCertificates or ClientCertificates.OFF,
+        clients=tuple(sorted(tls.clients or ())),
+        clients_rotated_at=tls.clientsRotatedAt,
         password_file=auth.passwordFile,
         rotated_at=auth.rotatedAt,
         rotate_every=auth.rotateEvery or (None if auth.passwordFile else given.auth.rotateEvery),

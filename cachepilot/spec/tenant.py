@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from cachepilot.spec.document import (
     AccessMode,
+    ClientCertificates,
     MemoryPolicy,
     PersistenceMode,
     State,
@@ -26,6 +27,9 @@ class TenantSpec:
         memory_limit: Bytes of the container, head-room included.
         tls_port: The pinned encrypted port, or None where any will do.
         names: Every name and address a client is told to dial, sorted.
+        client_certificates: Whether clients of the encrypted port show a certificate.
+        clients: Names of the clients that get a certificate, sorted.
+        clients_rotated_at: The newest wish for other client certificates, as written.
         rotated_at: The newest wish for another password, as written.
         rotate_every: How old a generated password gets, or None.
         grace: How long a replaced password still works.
@@ -52,6 +56,9 @@ class TenantSpec:
     names: tuple[str, ...]
     certificate_lifetime: timedelta
     renew_before: timedelta
+    client_certificates: ClientCertificates
+    clients: tuple[str, ...]
+    clients_rotated_at: str | None
     password_file: str | None
     rotated_at: str | None
     rotate_every: timedelta | None

@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     CONFIG_APPLIED = "ConfigApplied"
     CREDENTIALS_APPLIED = "CredentialsApplied"
     CERTIFICATE_SERVED = "CertificateServed"
+    CLIENT_CERTIFICATES_ISSUED = "ClientCertificatesIssued"
     ENDPOINTS_REACHABLE = "EndpointsReachable"
 
 

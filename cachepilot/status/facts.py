@@ -15,6 +15,7 @@ from cachepilot.observe.snapshot import (
     Unreachable,
 )
 from cachepilot.plan.applied import only_by_hand
+from cachepilot.plan.clients import client_fault, why_another_authority
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
 from cachepilot.plan.passwords import replaced_passwords
@@ -195,11 +196,30 @@ def certificate_served(spec: TenantSpec, seen: Snapshot) -> Fact:
         return Fact.unknown("NotProbed", "no encrypted port could be dialled")
     for endpoint in met:
         where = f"{endpoint.address}:{endpoint.port}"
+        if endpoint.refused not in ("", leaf.fingerprint):
+            return Fact.false("OtherServed", f"{where} serves another certificate")
         if endpoint.problem and not endpoint.fingerprint:
             return Fact.false("HandshakeFailed", f"{where}: {endpoint.problem}")
         if endpoint.fingerprint != leaf.fingerprint:
             return Fact.false("OtherServed", f"{where} serves another certificate")
     return Fact.true("Served", f"served until {leaf.not_after:%Y-%m-%d}, proven by handshake")
+
+
+def client_certificates_issued(spec: TenantSpec, seen: Snapshot) -> Fact:
+    """Say whether a good certificate lies ready for each client that the spec names."""
+    if seen.clients.problem:
+        return Fact.false("AuthorityBroken", seen.clients.problem)
+    if cause := why_another_authority(spec, seen):
+        return Fact.false("AuthorityOutdated", cause)
+    found = {each.name: each for each in seen.clients.certificates}
+    faults = ((name, client_fault(spec, seen, found.get(name), seen.at)) for name in spec.clients)
+    if missing := [f"client {name}: {fault}" for name, fault in faults if fault]:
+        return Fact.false("NotIssued", "; ".join(missing[:_FEW]))
+    if not spec.clients:
+        return Fact.true("NobodyNamed", "the spec names no client")
+    first = min(found[name].not_after for name in spec.clients)
+    words = f"{len(spec.clients)} certificates lie ready, the first ends {first:%Y-%m-%d}"
+    return Fact.true("Issued", words)
 
 
 def endpoints_reachable(spec: TenantSpec, seen: Snapshot) -> Fact:

@@ -10,6 +10,7 @@ from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.plan.actions import Plan, describe, interrupts
+from cachepilot.plan.clients import asks_clients
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -26,6 +27,7 @@ from cachepilot.status.facts import (
     OBSERVED,
     Fact,
     certificate_served,
+    client_certificates_issued,
     config_applied,
     container_current,
     credentials_applied,
@@ -40,6 +42,7 @@ _SERVING = (
     ConditionType.CONFIG_APPLIED,
     ConditionType.CREDENTIALS_APPLIED,
     ConditionType.CERTIFICATE_SERVED,
+    ConditionType.CLIENT_CERTIFICATES_ISSUED,
     ConditionType.ENDPOINTS_REACHABLE,
 )
 
@@ -153,6 +156,7 @@ def _list_facts(visit: Visit, rules: Rules) -> dict[ConditionType, Fact]:
         ConditionType.CONFIG_APPLIED: lambda: config_applied(spec, seen, rules),
         ConditionType.CREDENTIALS_APPLIED: lambda: credentials_applied(spec, seen),
         ConditionType.CERTIFICATE_SERVED: lambda: certificate_served(spec, seen),
+        ConditionType.CLIENT_CERTIFICATES_ISSUED: lambda: client_certificates_issued(spec, seen),
         ConditionType.ENDPOINTS_REACHABLE: lambda: endpoints_reachable(spec, seen),
     }
     return facts | {kind: told[kind]() for kind in _applicable(spec)}
@@ -162,11 +166,10 @@ def _applicable(spec: TenantSpec) -> tuple[ConditionType, ...]:
     """Return what is to be said of a tenant: of one that rests, only that it does."""
     if not spec.serves:
         return (ConditionType.CONTAINER_CURRENT,)
-    return tuple(
-        kind
-        for kind in _SERVING
-        if kind is not ConditionType.CERTIFICATE_SERVED or spec.access.has_tls
-    )
+    left_out = set() if spec.access.has_tls else {ConditionType.CERTIFICATE_SERVED}
+    if not (spec.clients or asks_clients(spec)):
+        left_out.add(ConditionType.CLIENT_CERTIFICATES_ISSUED)
+    return tuple(kind for kind in _SERVING if kind not in left_out)
 
 
 def _spec_valid(reading: Reading) -> Fact:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.certificate_files import CertificateFiles
+from cachepilot.adapters.client_files import ClientFiles
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.spec.document import TenantName
@@ -36,7 +37,8 @@ def authority(paths):
 @pytest.fixture
 def certificates(paths, authority, records, writer):
     writer.reserve(ACME, Reservation(tls_port=7300, plain_port=None, uid=UID, bridge=0))
-    return CertificateFiles(paths, authority, records, owners=OWNERS)
+    clients = ClientFiles(paths, utc_now=lambda: NOW, owners=OWNERS)
+    return CertificateFiles(paths, authority, records, clients, owners=OWNERS)
 
 
 @pytest.fixture
@@ -45,13 +47,14 @@ def again(paths, records):
 
     def start():
         fresh = Authority(paths, utc_now=lambda: NOW, owners=OWNERS)
-        return CertificateFiles(paths, fresh, records, owners=OWNERS)
+        clients = ClientFiles(paths, utc_now=lambda: NOW, owners=OWNERS)
+        return CertificateFiles(paths, fresh, records, clients, owners=OWNERS)
 
     return start
 
 
 def issue(certificates, revision=1, **more):
-    asked = {"names": NAMES, "lifetime": LIFETIME, "uid": UID, "now": NOW} | more
+    asked = {"names": NAMES, "lifetime": LIFETIME, "uid": UID, "now": NOW, "clients": False} | more
     certificates.issue(ACME, revision=revision, **asked)
 
 

@@ -29,6 +29,8 @@ USERS = wanted_users(tenant(), settled().memory("acme"), NOON)
 VALUES = {
     "at": NOON,
     "bridge": "cachepilot-0",
+    "client": "app",
+    "clients": True,
     "container_id": "c1",
     "digest": "v1-x",
     "directives": (("maxclients", "9"),),

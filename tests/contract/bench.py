@@ -31,6 +31,7 @@ from cachepilot.errors import StalledError
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Liveness, Role, SeenServer
+from cachepilot.plan.clients import asks_clients
 from cachepilot.plan.server_config import managed_directives, render, wanted_directives
 from cachepilot.plan.shape import bridge_name, wanted_workload
 from cachepilot.plan.users import CUSTOMER, OWN_USERS, wanted_users
@@ -127,12 +128,15 @@ class Bench:
     def certify(self, spec, *, revision):
         uid = self.readers.memory.recall(spec.name).reservation.uid
         self.writers.certificates.create_authority()
+        if asks_clients(spec) and not self.readers.certificates.clients(spec.name).authority:
+            self.writers.certificates.create_client_authority(spec.name, wish=None)
         self.writers.certificates.issue(
             spec.name,
             revision=revision,
             names=spec.names,
             lifetime=spec.certificate_lifetime,
             uid=uid,
+            clients=asks_clients(spec),
             now=self.now(),
         )
 

@@ -9,7 +9,7 @@ import pytest
 from cachepilot.errors import StalledError
 from cachepilot.plan.server_config import CERTIFICATE_FILES, wanted_directives
 from cachepilot.plan.users import CUSTOMER
-from cachepilot.spec.document import AccessMode
+from cachepilot.spec.document import AccessMode, ClientCertificates
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def test_a_certificate_for_other_names_is_refused(bench, image):
 
     assert met["tls"].problem.startswith("its certificate is refused")
     assert met["tls"].fingerprint == ""
+    assert met["tls"].refused == leaf(bench, made).fingerprint
     assert met["plain"].problem == ""
 
 
@@ -150,3 +151,31 @@ def test_nobody_gets_in_before_a_password_is_recorded(bench, made):
     found = bench.readers.endpoints.probe(stranger, published)
 
     assert all(endpoint.problem for endpoint in found)
+
+
+def ask_for_certificates(bench, made, how):
+    """Tell a server whom to let in from now on, with files that fit."""
+    spec = replace(made.spec, client_certificates=how, clients=("app",))
+    revision = bench.readers.memory.recall(made.name).certificate + 1
+    bench.certify(spec, revision=revision)
+    wanted = wanted_directives(spec, certificate=revision, persistence=spec.persistence)
+    names = sorted({*CERTIFICATE_FILES, "tls-auth-clients"})
+    bench.writers.server.set_directives(
+        made.name, instance=1, directives=tuple((name, wanted[name]) for name in names)
+    )
+
+
+def test_the_probe_shows_a_certificate_where_the_server_asks_for_one(bench, made):
+    for how in ("optional", "required", "off"):
+        ask_for_certificates(bench, made, ClientCertificates(how))
+        assert {at.problem for at in bench.probe(made)} == {""}, how
+
+
+def test_a_server_that_trusts_other_clients_is_a_closed_door(bench, made):
+    ask_for_certificates(bench, made, ClientCertificates.REQUIRED)
+    bench.writers.certificates.create_client_authority(made.name, wish=None)
+    spec = replace(made.spec, client_certificates=ClientCertificates.REQUIRED)
+    bench.certify(spec, revision=bench.readers.memory.recall(made.name).certificate + 1)
+
+    assert probe(bench, made)["tls"].problem
+    assert probe(bench, made)["plain"].problem == ""

@@ -154,7 +154,8 @@ def _stalled() -> Iterator[str]:
 def _actions() -> Iterator[str]:
     for title, union in (
         ("On what is remembered", actions.MemoryAction),
-        ("On certificates, folders and files", actions.FileAction),
+        ("On authorities and certificates", actions.CertificateAction),
+        ("On folders and files", actions.FileAction),
         ("On images, networks and containers", actions.ContainerAction),
         ("On a running server", actions.ServerAction),
     ):

@@ -21,6 +21,7 @@ _STATED_BY = {
     "config_applied": ConditionType.CONFIG_APPLIED,
     "credentials_applied": ConditionType.CREDENTIALS_APPLIED,
     "certificate_served": ConditionType.CERTIFICATE_SERVED,
+    "client_certificates_issued": ConditionType.CLIENT_CERTIFICATES_ISSUED,
     "endpoints_reachable": ConditionType.ENDPOINTS_REACHABLE,
 }
 
@@ -55,6 +56,10 @@ MEANINGS = {
         "Whether a TLS handshake on every encrypted port met the newest certificate.",
         "Absent when the tenant has no encrypted port.",
     ),
+    ConditionType.CLIENT_CERTIFICATES_ISSUED: (
+        "Whether a good certificate lies ready for each client that the spec names.",
+        "Absent when the spec names none and asks nobody for one.",
+    ),
     ConditionType.ENDPOINTS_REACHABLE: (
         "Whether a login with the documented password succeeded at every published address.",
     ),
@@ -85,6 +90,11 @@ WAYS_OUT = {
     "BridgesFull": (
         "Every bridge holds `network.tenantsPerBridge` tenants.",
         "Add a subnet to `network.subnets`.",
+    ),
+    "ClientAuthorityBroken": (
+        "The key or certificate of the tenant's authority for clients is lost or torn.",
+        "Put `client-ca` of the tenant's folder back from a backup, or move it and `clients` "
+        "away: then everything is made anew, and certificates from before are refused.",
     ),
     "DataMissing": (
         "The data folder is gone or belongs to another tenant.",

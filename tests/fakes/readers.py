@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import (
+    SeenClients,
     SeenEndpoint,
     SeenFiles,
     SeenHost,
@@ -56,6 +57,9 @@ class FakeCertificates:
 
     def leaf(self, tenant_name, revision):
         return self.world.leaves.get(tenant_name, {}).get(revision)
+
+    def clients(self, tenant_name):
+        return self.world.clients.get(tenant_name, SeenClients())
 
     def has_stale(self, tenant_name, revision):
         return bool(self.world.leaves.get(tenant_name, {}).keys() - {revision})
@@ -148,7 +152,18 @@ class FakeEndpoints:
             port=listener.host_port,
             problem=problem,
             fingerprint=leaf.fingerprint if met and leaf else "",
+            refused=leaf.fingerprint if leaf and "is refused" in problem else "",
         )
+
+    def _shows_a_certificate(self, name, server):
+        """Be the probe, which shows what lies beside the recorded leaf."""
+        if server.directives.get("tls-auth-clients", "no") == "no":
+            return True
+        shown = self.world.leaves.get(name, {}).get(self.world.memory(name).certificate)
+        served = self.world.served_leaf(name)
+        if shown is None or not shown.clients:
+            return server.directives["tls-auth-clients"] == "optional"
+        return served is not None and served.clients == shown.clients
 
     def _judge(self, name, listener, leaf):
         """Return (problem, whether a handshake came about)."""
@@ -165,6 +180,8 @@ class FakeEndpoints:
             return "its certificate is refused: unable to get local issuer certificate", False
         if leaf and listener.address not in leaf.names:
             return "its certificate is refused: IP address mismatch", False
+        if encrypted and not self._shows_a_certificate(name, server):
+            return "tlsv13 alert certificate required", False
         if server.crowded:
             return "it answers: ERR max number of clients reached", True
         credential = self.world.memory(name).credential("default")

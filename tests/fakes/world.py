@@ -16,6 +16,7 @@ from cachepilot.observe.snapshot import (
     Liveness,
     SeenAuthority,
     SeenCertificate,
+    SeenClients,
     SeenContainer,
     Unreachable,
 )
@@ -44,7 +45,8 @@ class Disk:
 class Server:
     """A running process: its directives, users and data.
 
-    A user is (enabled, passwords, keys, channels, commands).
+    A user is (enabled, passwords, keys, channels, commands). Clients have tickets for whatever
+    mode it asked for certificates in since it read its files last.
     """
 
     directives: dict[str, str]
@@ -56,6 +58,13 @@ class Server:
     script: str = ""
     hangs: bool = False
     socket: bool = True
+    tickets: set[str] = field(default_factory=set)
+
+    def ask_clients(self, *, anew: bool) -> None:
+        """Let clients come and get tickets; those from before are void if it begins *anew*."""
+        if anew:
+            self.tickets.clear()
+        self.tickets.add(self.directives.get("tls-auth-clients", "no"))
 
 
 @dataclass
@@ -66,6 +75,7 @@ class FakeWorld:
     memories: dict[TenantName, Memory] = field(default_factory=dict)
     disks: dict[TenantName, Disk] = field(default_factory=dict)
     leaves: dict[TenantName, dict[int, SeenCertificate]] = field(default_factory=dict)
+    clients: dict[TenantName, SeenClients] = field(default_factory=dict)
     authority: SeenAuthority = field(default_factory=lambda: SeenAuthority(exists=False))
     containers: dict[TenantName, SeenContainer] = field(default_factory=dict)
     servers: dict[TenantName, Server] = field(default_factory=dict)
@@ -118,6 +128,7 @@ class FakeWorld:
             container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0
         )
         self.serve_certificate(name)
+        self.servers[name].ask_clients(anew=True)
 
     def connect(self, name: TenantName) -> Server | Unreachable:
         """Be the daemon at the management socket: keep one connection, or make a new one."""

@@ -8,8 +8,18 @@ from datetime import timedelta
 from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import SeenCredential
-from cachepilot.observe.snapshot import SeenAuthority, SeenCertificate, Unreachable
-from cachepilot.plan.server_config import managed_directives, needs_restart
+from cachepilot.observe.snapshot import (
+    SeenAuthority,
+    SeenCertificate,
+    SeenClientCertificate,
+    SeenClients,
+    Unreachable,
+)
+from cachepilot.plan.server_config import (
+    CERTIFICATE_FILES,
+    managed_directives,
+    needs_restart,
+)
 from cachepilot.plan.users import render_users
 from cachepilot.spec.directives import EngineConfig
 from cachepilot.spec.document import AccessMode
@@ -156,7 +166,7 @@ class FakeCertificateWriter(_Writer):
                 not_after=self.world.now + timedelta(days=3650),
             )
 
-    def issue(self, tenant_name, *, revision, names, lifetime, uid, now):
+    def issue(self, tenant_name, *, revision, names, lifetime, uid, clients, now):
         self._effect()
         self.world.leaves.setdefault(tenant_name, {})[revision] = SeenCertificate(
             revision=revision,
@@ -165,6 +175,7 @@ class FakeCertificateWriter(_Writer):
             not_after=now + lifetime,
             authority=self.world.authority.fingerprint,
             fingerprint=f"{tenant_name}-leaf-{revision}-{self.world.effects}",
+            clients=self._clients(tenant_name).authority if clients else "",
         )
         memory = self.world.memory(tenant_name)
         self.world.memories[tenant_name] = replace(memory, certificate=revision)
@@ -173,6 +184,50 @@ class FakeCertificateWriter(_Writer):
         self._effect()
         leaves = self.world.leaves[tenant_name]
         self.world.leaves[tenant_name] = {keep: leaves[keep]} if keep in leaves else {}
+
+    def create_client_authority(self, tenant_name, *, wish):
+        self._effect()
+        before = self.world.clients.get(tenant_name, SeenClients())
+        self.world.clients[tenant_name] = replace(
+            before,
+            authority=f"clients-{self.world.effects}",
+            problem="",
+            certificates=tuple(replace(each, authority="") for each in before.certificates),
+        )
+        memory = self.world.memory(tenant_name)
+        self.world.memories[tenant_name] = replace(memory, clients_rotated_at=wish)
+
+    def issue_client(self, tenant_name, *, client, lifetime, now):
+        self._effect()
+        seen = self._clients(tenant_name)
+        others = {each.name: each for each in seen.certificates}
+        others[client] = SeenClientCertificate(
+            name=client,
+            folder=f"/clients/{client}",
+            not_before=now - timedelta(minutes=5),
+            not_after=now + lifetime,
+            authority=seen.authority,
+            fingerprint=f"{tenant_name}-{client}-{self.world.effects}",
+        )
+        self._keep_clients(tenant_name, others)
+
+    def remove_client(self, tenant_name, *, client):
+        self._effect()
+        seen = self.world.clients[tenant_name]
+        left = {each.name: each for each in seen.certificates if each.name != client}
+        self._keep_clients(tenant_name, left)
+
+    def _keep_clients(self, tenant_name, found):
+        certificates = tuple(found[name] for name in sorted(found))
+        self.world.clients[tenant_name] = replace(
+            self.world.clients[tenant_name], certificates=certificates, names=tuple(sorted(found))
+        )
+
+    def _clients(self, tenant_name):
+        seen = self.world.clients.get(tenant_name, SeenClients())
+        if seen.problem or not seen.authority:
+            raise StalledError("its client authority is gone", reason="ClientAuthorityBroken")
+        return seen
 
 
 class FakeFileWriter(_Writer):
@@ -245,10 +300,18 @@ class FakeServerWriter(_Writer):
         leaf = wanted.get("tls-cert-file", "").split("/")[2:3]
         if leaf and int(leaf[0]) not in self.world.leaves.get(tenant_name, {}):
             raise StalledError("it cannot read its certificate", reason="DirectiveRefused")
+        shown = wanted.get("tls-client-cert-file", "").split("/")[2:3]
+        leaves = self.world.leaves.get(tenant_name, {})
+        if shown and not leaves[int(shown[0])].clients:
+            raise StalledError("it cannot read its own certificate", reason="DirectiveRefused")
         turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
         if turns_on and not self.world.disk(tenant_name).writable:
             raise StalledError("it refuses", reason="DirectiveRefused")
+        before = dict(server.directives)
         server.directives |= wanted
+        server.ask_clients(
+            anew=any(before.get(at) != server.directives.get(at) for at in CERTIFICATE_FILES)
+        )
         if turns_on:
             self.world.disk(tenant_name).append_only = server.data
         if "tls-cert-file" in wanted:

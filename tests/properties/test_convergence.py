@@ -14,8 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachepilot.observe.snapshot import Liveness
-from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
+from cachepilot.observe.snapshot import Liveness, SeenClients
+from cachepilot.spec.document import (
+    AccessMode,
+    ClientCertificates,
+    MemoryPolicy,
+    PersistenceMode,
+    State,
+)
 from cachepilot.spec.rules import DriftMode, Rules
 from tests.builders import tenant
 from tests.fakes.scenes import plan
@@ -41,6 +47,9 @@ specs = st.builds(
     access=st.sampled_from(AccessMode),
     bind=st.sampled_from([("127.0.0.1",), ("127.0.0.1", "127.0.0.2")]),
     names=st.sampled_from([("127.0.0.1", "localhost"), ("cache.example.net",)]),
+    client_certificates=st.sampled_from(ClientCertificates),
+    clients=st.sampled_from([("app",), ("app", "web"), ("web",)]),
+    clients_rotated_at=st.sampled_from([None, None, "2026-03-01T00:00:00Z"]),
     tls_port=st.sampled_from([None, 7400]),
     plain_port=st.sampled_from([None, 7700]),
     password_file=st.sampled_from([None, None, FILE]),
@@ -117,6 +126,18 @@ def edit_twin(world):
         server.users["cachepilot-twin-default"] = (False, (), "", "", "+@read")
 
 
+def open_the_door(world):
+    server = world.servers.get("acme")
+    if server and server.directives.get("tls-auth-clients"):
+        server.directives["tls-auth-clients"] = "no"
+        server.ask_clients(anew=False)
+
+
+def lose_a_client(world):
+    if seen := world.clients.get("acme"):
+        world.clients["acme"] = replace(seen, certificates=(), names=())
+
+
 def set_directives(world):
     if server := world.servers.get("acme"):
         server.directives |= BY_HAND
@@ -136,11 +157,12 @@ HARMS = [
     open_user,
     edit_commands,
     edit_twin,
+    lose_a_client,
 ]
 # What happens before and behind the cut. Where drift is only observed, directives that a hand has
 # set stay; that has a test of its own.
 _some = st.lists(st.sampled_from(HARMS), max_size=3)
-_any = st.lists(st.sampled_from([*HARMS, set_directives]), max_size=3)
+_any = st.lists(st.sampled_from([*HARMS, set_directives, open_the_door]), max_size=3)
 troubles = st.one_of(
     st.tuples(st.just(RULES), _any, _any), st.tuples(st.just(OBSERVE), _some, _some)
 )
@@ -231,7 +253,20 @@ def complaints(world, spec):
         facts["leaf on disk"] = leaf is not None
         facts["names"] = leaf is not None and leaf.names == spec.names
         facts["lifetime"] = leaf is not None and leaf.not_after > world.now + timedelta(days=1)
+        asked = {"off": "no", "optional": "optional", "required": "yes"}[spec.client_certificates]
+        facts["asks clients"] = live["tls-auth-clients"] == asked
+        facts["tickets"] = asked == "no" or server.tickets == {asked}
+        authority = world.clients["acme"].authority if asked != "no" else ""
+        facts["trusts clients"] = leaf is not None and leaf.clients == authority
+        facts["shows itself"] = bool(live["tls-client-cert-file"]) is (asked != "no")
         facts["served"] = leaf is not None and world.served[name] == leaf.fingerprint
+    clients = world.clients.get(name, SeenClients())
+    facts["clients"] = tuple(each.name for each in clients.certificates) == spec.clients
+    facts["signed clients"] = {each.authority for each in clients.certificates} <= {
+        clients.authority
+    }
+    wish = spec.clients_rotated_at
+    facts["clients rotated"] = wish in (None, memory.clients_rotated_at)
     return [what for what, holds in facts.items() if not holds]
 
 
@@ -379,10 +414,11 @@ def test_whatever_hands_harmed_before_and_behind_a_cut_is_mended_by_one_visit(
     assert plan(world, after, rules=rules).actions == ()
 
 
-@pytest.mark.parametrize("harm", [*HARMS, set_directives])
+@pytest.mark.parametrize("harm", [*HARMS, set_directives, open_the_door])
 def test_every_harm_is_seen_by_the_oracle(harm):
     """Or else the test above would prove nothing about it."""
-    world, spec = new_world(), tenant("acme")
+    asks = {"client_certificates": ClientCertificates.REQUIRED, "clients": ("app",)}
+    world, spec = new_world(), tenant("acme", **asks)
     visit(world, spec)
     assert complaints(world, spec) == []
 

@@ -255,3 +255,20 @@ def test_a_default_age_of_passwords_does_not_concern_passwords_from_files():
     under = rules(defaults={"auth": {"rotateEvery": "30d"}})
 
     assert faults(under, auth={"passwordFile": "/etc/cachepilot/passwords/acme"}) == {}
+
+
+def test_client_certificates_need_an_encrypted_port_and_somebody_who_has_one():
+    asks = {"clientCertificates": "required"}
+    named = {"clients": ["app", "web"]}
+
+    assert not faults(access=asks, tls=named)
+    assert not faults(access={"clientCertificates": "optional"})
+    assert "names no client" in faults(access=asks)["spec.access.clientCertificates"]
+    plain = faults(access={**asks, "mode": "plain-only"}, tls=named)
+    assert "access.mode is plain-only" in plain["spec.access.clientCertificates"]
+
+
+def test_a_client_is_named_once():
+    found = faults(tls={"clients": ["app", "web", "app"]})
+
+    assert found == {"spec.tls.clients[1]": 'the client "app" is listed twice'}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot.certificates import (
     SeenAuthority,
     SeenCertificate,
+    SeenClientCertificate,
+    SeenClients,
 )
 from cachepilot.observe.snapshot.containers import (
     ContainerShape,
@@ -42,6 +44,8 @@ __all__ = [
     "Role",
     "SeenAuthority",
     "SeenCertificate",
+    "SeenClientCertificate",
+    "SeenClients",
     "SeenConnection",
     "SeenContainer",
     "SeenEndpoint",
@@ -71,6 +75,7 @@ class Snapshot:
         at: When looking began; whatever happened before is contained.
         image_exists: Whether the wanted image is on the engine; None when nobody asked.
         stale_certificates: Whether leaves lie there that are not the recorded one.
+        clients: The tenant's own authority for clients, and their certificates.
         server: None when there is no running container to ask.
     """
 
@@ -83,6 +88,7 @@ class Snapshot:
     files: SeenFiles
     certificate: SeenCertificate | None
     stale_certificates: bool = False
+    clients: SeenClients = field(default_factory=SeenClients)
     server: SeenServer | Unreachable | None = None
     endpoints: tuple[SeenEndpoint, ...] = ()
 

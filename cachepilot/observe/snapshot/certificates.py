@@ -31,6 +31,7 @@ class SeenCertificate:
         authority: Fingerprint of the root that signed it.
         fingerprint: SHA-256 of the leaf, hexadecimal.
         problem: Why it cannot be served (torn file, foreign key), or empty.
+        clients: Fingerprint of the client authority that is trusted with it, or empty.
     """
 
     revision: int
@@ -40,3 +41,41 @@ class SeenCertificate:
     authority: str
     fingerprint: str
     problem: str = ""
+    clients: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenClientCertificate:
+    """The certificate of one client of a tenant, as it lies ready to be handed out.
+
+    Attributes:
+        folder: Where certificate and key are.
+        authority: Fingerprint of the client authority that signed it, empty if another did.
+        fingerprint: SHA-256 of the certificate, hexadecimal.
+        problem: Why it cannot be used, or empty.
+    """
+
+    name: str
+    folder: str
+    not_before: datetime
+    not_after: datetime
+    authority: str
+    fingerprint: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenClients:
+    """The client authority of one tenant and what it signed.
+
+    Attributes:
+        authority: Fingerprint of the client authority, empty while there is none.
+        problem: Why it must not be touched, or empty.
+        certificates: What lies ready for clients, sorted by name; what is torn is left out.
+        names: Every name for which anything lies there, sorted.
+    """
+
+    authority: str = ""
+    problem: str = ""
+    certificates: tuple[SeenClientCertificate, ...] = ()
+    names: tuple[str, ...] = ()

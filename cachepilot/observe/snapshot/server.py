@@ -128,6 +128,7 @@ class SeenEndpoint:
     Attributes:
         problem: Why a client would not get in, or empty.
         fingerprint: SHA-256 of the certificate that was served, or empty on a plain port.
+        refused: SHA-256 of a certificate that was served but that no client would accept.
     """
 
     listener: str
@@ -135,3 +136,4 @@ class SeenEndpoint:
     port: int
     problem: str = ""
     fingerprint: str = ""
+    refused: str = ""

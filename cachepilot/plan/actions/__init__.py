@@ -15,8 +15,11 @@ from cachepilot.plan.actions.base import (
 from cachepilot.plan.actions.certificates import (
     CertificateAction,
     CreateAuthority,
+    CreateClientAuthority,
     IssueCertificate,
+    IssueClientCertificate,
     PruneCertificates,
+    RemoveClientCertificate,
 )
 from cachepilot.plan.actions.containers import (
     ContainerAction,
@@ -85,6 +88,7 @@ __all__ = [
     "CertificateAction",
     "ContainerAction",
     "CreateAuthority",
+    "CreateClientAuthority",
     "CreateContainer",
     "CredentialAction",
     "DeleteUser",
@@ -101,6 +105,7 @@ __all__ = [
     "GenerateCredential",
     "Held",
     "IssueCertificate",
+    "IssueClientCertificate",
     "MemoryAction",
     "Plan",
     "PrepareFolders",
@@ -112,6 +117,7 @@ __all__ = [
     "RememberDocument",
     "RememberPersistence",
     "RememberWait",
+    "RemoveClientCertificate",
     "RemoveContainer",
     "RenameContainer",
     "Reserve",

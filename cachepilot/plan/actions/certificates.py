@@ -15,12 +15,17 @@ class CreateAuthority(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCertificate(BaseAction):
-    """Sign a fresh key and leaf beside the old ones, then remember its revision."""
+    """Sign a fresh key and leaf beside the old ones, then remember its revision.
+
+    Attributes:
+        clients: Whether the server that serves it trusts the tenant's client authority.
+    """
 
     revision: int
     names: tuple[str, ...]
     lifetime: timedelta
     uid: int
+    clients: bool = False
 
     def detail(self) -> str:
         return ", ".join(self.names)
@@ -33,4 +38,43 @@ class PruneCertificates(BaseAction):
     keep: int
 
 
-CertificateAction = CreateAuthority | IssueCertificate | PruneCertificates
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateClientAuthority(BaseAction):
+    """Make the tenant's own authority for clients; one that is there ends with all it signed.
+
+    Attributes:
+        wish: The ``clientsRotatedAt`` that is served by this, or None.
+    """
+
+    wish: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueClientCertificate(BaseAction):
+    """Sign a fresh key and certificate for a client, in place of the ones before."""
+
+    client: str
+    lifetime: timedelta
+
+    def detail(self) -> str:
+        return self.client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveClientCertificate(BaseAction):
+    """Delete the files of a client that the spec no longer names."""
+
+    client: str
+
+    def detail(self) -> str:
+        return self.client
+
+
+CertificateAction = (
+    CreateAuthority
+    | IssueCertificate
+    | PruneCertificates
+    | CreateClientAuthority
+    | IssueClientCertificate
+    | RemoveClientCertificate
+)
