@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.benchmarks.ground import as_installed
 from tests.benchmarks.measure import Goal, Row, Sample, Stopwatch
 from tests.benchmarks.simulated import FLEETS
 from tests.benchmarks.simulated_fleet import TENANTS
@@ -40,7 +40,7 @@ def measure_commands(_engine: str, tenants: int) -> Iterator[Row]:
 
 def _time(command: list[str], root: Path) -> Sample:
     watch = Stopwatch()
-    environment = {**os.environ, "CACHEPILOT_ROOT": str(root)}
+    environment = {**as_installed(root), "CACHEPILOT_ROOT": str(root)}
     for _ in range(_TURNS):
         with watch.lap():
             subprocess.run(

@@ -37,6 +37,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def as_installed(root: Path) -> dict[str, str]:
+    """Return an environment in which modules are compiled once, as those of an installation."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
 class Daemon:
     """A daemon's process, seen from outside."""
 
@@ -46,7 +53,7 @@ class Daemon:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.bind(str(address))
             channel.settimeout(_PATIENCE)
-            environment = {**os.environ, "NOTIFY_SOCKET": str(address)}
+            environment = {**as_installed(folder), "NOTIFY_SOCKET": str(address)}
             environment.pop("DOCKER_HOST", None)
             self.log = folder / "daemon.log"
             with self.log.open("ab") as log:
