@@ -124,6 +124,10 @@ def test_directives_that_somebody_set_are_set_back_live(tenant):
     )
     assert tenant.run_id() == run_id
     tenant.settle()
+    told = "\n".join(each for each in tenant.host.deeds(tenant) if "SetDirectives" in each)
+    for name in ("maxmemory", "maxmemory-policy", "maxclients", "hz", "save"):
+        assert f"{name}={wanted[name]}" in told, told
+        assert f"{name} is {HANDS_ON_DIRECTIVES[name]}" in told, told
 
 
 def test_an_append_only_file_that_somebody_switched_off_keeps_every_key(tenant):

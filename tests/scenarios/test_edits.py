@@ -1,12 +1,13 @@
 """Every edit takes effect, with no more disruption than it needs and without losing a key."""
 
+import re
 import socket
 import ssl
 
 import pytest
 import redis
 
-from tests.scenarios.host import REDIS_7, REDIS_8
+from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.waiting import eventually, throughout
 
 MODES = ("none", "rdb", "aof")
@@ -39,12 +40,42 @@ def test_memory_does_not_shrink_below_data_that_must_not_be_evicted(fleet, tenan
 
     with fleet.unbroken(tenant):
         tenant.edit({"memory": {"max": "3MiB"}})
-        tenant.stalled("MemoryDoesNotFit")
+        told = tenant.stalled("MemoryDoesNotFit")["message"]
+        used = re.search(r"cannot shrink memory.max to 3MiB: (\d+\.\d)MiB are in use", told)
+        assert used, told
+        assert 4 < float(used[1]) < 16
+        assert tenant.config("maxmemory") == str(16 * 2**20)
         assert len(tenant.get("big")) == 4_000_000
         with tenant.client() as client:
             client.delete("big")
         tenant.settle()
     assert tenant.config("maxmemory") == str(3 * 2**20)
+
+
+@pytest.mark.parametrize("image", [REDIS_7, REDIS_8, VALKEY_8])
+def test_a_limit_that_cannot_shrink_yet_is_told_and_shrinks_as_soon_as_it_can(fleet, image):
+    """Evicted keys leave holes in pages, and the engine refuses a limit below what is resident."""
+    tenant = fleet.tenant(f"shrink{len(fleet.tenants)}")
+    tenant.write({"engine": {"image": image}, "memory": {"max": "160MiB"}}).settle()
+    before = tenant.inspect()["HostConfig"]["Memory"]
+    with tenant.client() as client:
+        for start in range(0, 120_000, 2000):
+            client.mset({f"key:{number}": "x" * 1000 for number in range(start, start + 2000)})
+
+    with fleet.unbroken(tenant):
+        tenant.edit({"memory": {"max": "32MiB"}}).settle()
+        assert tenant.config("maxmemory") == str(32 * 2**20)
+        limit = tenant.status()["spec"]["memory"]["limit"]
+        found = tenant.condition("ContainerCurrent")
+        assert (found["status"], found["reason"]) == ("True", "LimitShrinkDeferred")
+        assert "LimitShrinkDeferred" in fleet.ctl("describe", "tenant", tenant.name)
+        host = tenant.inspect()["HostConfig"]
+        assert (host["Memory"], host["MemorySwap"]) == (before, before)
+
+        with tenant.client() as client:
+            client.flushall()
+        eventually(lambda: tenant.inspect()["HostConfig"]["Memory"] == limit)
+        eventually(lambda: tenant.condition("ContainerCurrent")["reason"] == "Running")
 
 
 def test_the_policy_and_the_share_of_processors_change_live(fleet, tenant):

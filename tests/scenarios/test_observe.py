@@ -57,6 +57,8 @@ def test_what_somebody_set_stays_and_is_reported(tenant):
         admin.config_set("maxclients", "77")
 
     eventually(lambda: tenant.condition("ConfigApplied")["reason"] == "DriftObserved")
+    told = tenant.condition("ConfigApplied")
+    assert (told["status"], told["message"]) == ("False", 'maxclients is "77", wanted "10000"')
     throughout(lambda: maxclients(tenant) == "77", seconds=6)
     assert tenant.word == "Ready"
 

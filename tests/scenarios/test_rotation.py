@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
-from tests.scenarios.waiting import eventually
+from tests.scenarios.waiting import TWO_RESYNCS, eventually, throughout
 
 ENGINES = {"redis7": REDIS_7, "redis8": REDIS_8, "valkey8": VALKEY_8}
 
@@ -51,29 +51,41 @@ def test_both_passwords_work_until_the_grace_is_ended_and_no_connection_breaks(f
     assert [each["password"] for each in kept] == [new]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_failed_logins_after_the_grace_are_told_once(fleet, engine):
-    tenant = fleet.tenant(f"log{engine}").write({"engine": {"image": ENGINES[engine]}}).settle()
-    old = tenant.password()
-    rotate(fleet, tenant, "--grace", "0s")
-    with tenant.client(client_name="app=web") as client:
+def fail_to_log_in(tenant, password, name):
+    with tenant.client(client_name=name) as client:
         for _ in range(3):
             with pytest.raises(redis.AuthenticationError):
-                client.execute_command("AUTH", old)
+                client.execute_command("AUTH", password)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_failed_logins_after_the_grace_are_told_once(host, engine):
+    host.start()
+    tenant = host.tenant(f"log{engine}").write({"engine": {"image": ENGINES[engine]}}).settle()
+    old = tenant.password()
+    rotate(host, tenant, "--grace", "0s")
+    fail_to_log_in(tenant, old, "app=web")
 
     def told():
-        fleet.hang_up()
-        return [
-            event
-            for event in fleet.events()
-            if event["tenant"] == tenant.name and event["reason"] == "FailedLogins"
-        ]
+        return [event["message"] for event in host.events() if event["reason"] == "FailedLogins"]
 
-    event = eventually(told)[0]
-    assert "the bridge's own address" in event["message"]
-    assert "app=web" in event["message"]
+    (message,) = eventually(told)
+    assert "the bridge's own address" in message
+    assert "app=web" in message
     assert tenant.word == "Ready"
-    assert len(told()) == 1
+
+    # Neither another look, nor a daemon that starts anew, nor one more try is news.
+    host.restart()
+    fail_to_log_in(tenant, old, "app=web")
+    throughout(lambda: told() == [message], seconds=TWO_RESYNCS)
+
+    # A program that nobody heard of yet is.
+    host.kill()
+    fail_to_log_in(tenant, old, "app=cron")
+    host.start()
+    eventually(lambda: len(told()) == 2)
+    assert "app=cron" in told()[1]
+    throughout(lambda: len(told()) == 2, seconds=TWO_RESYNCS)
 
 
 def test_a_rotation_in_a_born_document_is_already_served(fleet):
