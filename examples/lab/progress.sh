@@ -35,7 +35,8 @@ ticking() {
   # file descriptors: neither a pipe behind this script nor a lock may outlive us for their sake.
   (
     nap=
-    trap 'kill $nap; exit 0' TERM
+    # The end may come before the first nap, and right behind one.
+    trap '[[ -z $nap ]] || kill "$nap" 2>/dev/null; exit 0' TERM
     for pause in 2 30 30 30 30 30 30 30 30 30 30; do
       sleep "$pause" >/dev/null 2>&1 3>&- 7>&- 8>&- 9>&- &
       nap=$!
