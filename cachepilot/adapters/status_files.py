@@ -22,6 +22,8 @@ from cachepilot.status.host import HostStatus
 
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
+# Data of this size is saved and loaded in no time.
+_LITTLE = 32 * 2**20
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -145,6 +147,12 @@ class StatusFiles:
             return self._shared
 
 
+def _magnitude(size: int) -> int:
+    """Return *size* as roughly as it matters for how long a restart will take."""
+    shift = max(size.bit_length() - 3, _LITTLE.bit_length())
+    return size >> shift << shift
+
+
 def _essence(status: TenantStatus) -> TenantStatus:
     """Return *status* without what changes from one look to the next though nothing happened."""
     snapshot = status.snapshot
@@ -152,7 +160,12 @@ def _essence(status: TenantStatus) -> TenantStatus:
         server = snapshot.server
         if isinstance(server, SeenServer):
             server = replace(
-                server, uptime_seconds=0, used_memory=0, resident_memory=0, keys=0, clients=0
+                server,
+                uptime_seconds=0,
+                used_memory=_magnitude(server.used_memory),
+                resident_memory=0,
+                keys=0,
+                clients=0,
             )
         host = keep_own_facts(snapshot.host)
         snapshot = replace(snapshot, at=_NEVER, host=host, server=server)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cachepilot.adapters.spec_changes import Change, ChangeSet, Result
 from cachepilot.cli.invocation import Invocation
+from cachepilot.cli.noticing import notices_of
 from cachepilot.cli.output import print_text
 from cachepilot.cli.planning import Preview, preview, print_preview
 from cachepilot.errors import UnavailableError
@@ -37,7 +38,8 @@ def print_differences(invocation: Invocation, change_set: ChangeSet, rules: Rule
     for change in changes:
         found = preview_of(invocation, change, rules)
         if isinstance(found, Preview):
-            print_preview(found)
+            touched = notices_of(invocation, change, rules)
+            print_preview(found, [(each.path, str(each)) for each in touched])
         else:
             print_text(f"tenant/{change.name}: {found}")
 
@@ -56,6 +58,7 @@ def difference_items(
             "result": change.result.value,
             "changed": changed,
             "difference": "\n".join(text_difference(change)) if changed else "",
+            "fields": [each.as_json() for each in notices_of(invocation, change, rules)],
             "plan": found.as_json() if isinstance(found, Preview) else None,
         }
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
 from cachepilot.adapters.status_files import StatusFiles
+from cachepilot.cli.columns import table
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.output import print_text
 from cachepilot.clock import rfc3339
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
-from cachepilot.plan.actions import Action, Disruption, Held, Plan, describe
+from cachepilot.plan.actions import (
+    Action,
+    Disruption,
+    Held,
+    Plan,
+    StartContainer,
+    StopContainer,
+    describe,
+)
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.rules import Rules
@@ -44,11 +54,16 @@ class Preview:
     plan: Plan
     is_new: bool
 
+    @property
+    def worst(self) -> Plan:
+        """The part of the plan that clients notice most: what waits, if anything does."""
+        return self.plan.held.plan if self.plan.held else self.plan
+
     def as_json(self) -> dict[str, Any]:
         """Return the same for programs."""
         blocked = self.plan.blocked
         return {
-            "disruption": self.plan.disruption.value,
+            **_noticed(self.plan),
             "new": self.is_new,
             "actions": [_as_json(action) for action in self.plan.actions],
             "waiting": _waiting(self.plan.held),
@@ -66,6 +81,14 @@ def _as_json(action: Action) -> dict[str, Any]:
     }
 
 
+def _noticed(plan: Plan) -> dict[str, Any]:
+    return {
+        "disruption": plan.disruption.value,
+        "seconds": plan.length.total_seconds() if plan.length else None,
+        "notice": plan.notice,
+    }
+
+
 def _waiting(held: Held | None) -> dict[str, Any] | None:
     if held is None:
         return None
@@ -73,7 +96,7 @@ def _waiting(held: Held | None) -> dict[str, Any] | None:
         "reason": held.reason,
         "message": held.message,
         "until": rfc3339(held.until) if held.until else None,
-        "disruption": Plan(held.actions).disruption.value,
+        **_noticed(held.plan),
         "actions": [_as_json(action) for action in held.actions],
     }
 
@@ -94,26 +117,44 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     return Preview(name=spec.name, plan=plan_tenant(spec, seen, rules, now), is_new=is_new)
 
 
-def print_preview(preview: Preview) -> None:
-    """Print a plan for a person."""
+def print_preview(preview: Preview, fields: Sequence[tuple[str, str]] = ()) -> None:
+    """Print a plan for a person.
+
+    Args:
+        preview: The plan.
+        fields: Each field that differs, with what clients notice of it alone.
+    """
     plan = preview.plan
     if not plan.actions and plan.blocked is None and plan.held is None:
         print_text(f"tenant/{preview.name}: nothing to do")
         return
-    title, colour = _NOTICED[plan.disruption], _COLOURS[plan.disruption]
+    title, colour = _title(plan), _COLOURS[plan.disruption]
     if preview.is_new:
         print_text(f"tenant/{preview.name}: is new")
     else:
         print_text(f"tenant/{preview.name}: {title}", mark=title, fg=colour)
-    for number, action in enumerate(plan.actions, start=1):
-        print_text(f"  {number}. {describe(action)}")
+    for line in table(fields):
+        print_text(f"  {line}")
+    for number, line in enumerate(plan.lines, start=1):
+        print_text(f"  {number}. {line}")
     if plan.blocked:
         print_text(f"  blocked: {plan.blocked.reason}: {plan.blocked.message}")
     if plan.held:
-        later = Plan(plan.held.actions).disruption
-        print_text(f"  {plan.held.message}; then {_NOTICED[later]}:")
-        for number, action in enumerate(plan.held.actions, start=len(plan.actions) + 1):
-            print_text(f"  {number}. {describe(action)}")
+        later = plan.held.plan
+        print_text(f"  {plan.held.message}; then {_title(later)}:")
+        for number, line in enumerate(later.lines, start=len(plan.actions) + 1):
+            print_text(f"  {number}. {line}")
+
+
+def _title(plan: Plan) -> str:
+    """Return what clients notice, as a person says it."""
+    ends = any(isinstance(action, StopContainer) for action in plan.actions) and not any(
+        isinstance(action, StartContainer) for action in plan.actions
+    )
+    if ends and plan.disruption is Disruption.RESTART:
+        return "the server stops, its data is preserved"
+    length = f" ({plan.notice})" if plan.length else ""
+    return f"{_NOTICED[plan.disruption]}{length}"
 
 
 def _any_host(invocation: Invocation, store: StatusFiles) -> SeenHost | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from cachepilot.observe.memory import Memory, Reservation
@@ -10,6 +11,7 @@ from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
 from cachepilot.plan.actions import (
     Action,
     Blocked,
+    Disruption,
     EnsureImage,
     Held,
     Plan,
@@ -23,7 +25,7 @@ from cachepilot.plan.certificates import can_wait, plan_certificate, plan_prunin
 from cachepilot.plan.clients import plan_client_certificates
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
-from cachepilot.plan.holding import Wait, disturbance, in_force_meanwhile, why_wait
+from cachepilot.plan.holding import Wait, disturbance, in_force_meanwhile, length_of, why_wait
 from cachepilot.plan.identity import choose_reservation
 from cachepilot.plan.live import (
     plan_directives,
@@ -72,7 +74,11 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
         return Plan((*rest, *plan_end_of_wait(spec, seen)))
     plan = _plan_serving(spec, seen, rules, now)
     disturbing = disturbance(plan, seen)
-    wait = why_wait(spec, seen, disturbing, now) if disturbing else None
+    if disturbing is None:
+        return plan
+    if disturbing.disruption is Disruption.RESTART:
+        plan = replace(plan, length=length_of(spec, seen))
+    wait = why_wait(spec, seen, disturbing, now)
     return _hold_back(spec, seen, rules, now, plan=plan, wait=wait) if wait else plan
 
 
@@ -96,6 +102,7 @@ def _hold_back(
         until=wait.until,
         spec=meanwhile,
         actions=waiting,
+        length=plan.length,
     )
     return Plan(at_once, plan.blocked or calm.blocked, held)
 

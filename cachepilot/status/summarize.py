@@ -9,7 +9,7 @@ from cachepilot.apply import outcome
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, Snapshot
-from cachepilot.plan.actions import Plan, describe, interrupts
+from cachepilot.plan.actions import Plan, interrupts
 from cachepilot.plan.clients import asks_clients
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
@@ -123,7 +123,7 @@ def summarize(
         conditions=conditions,
         endpoints=_endpoints(visit),
         problems=tuple(str(problem) for problem in visit.reading.problems),
-        plan=tuple(describe(action) for action in visit.plan.actions),
+        plan=visit.plan.lines,
         snapshot=visit.seen,
         waiting=_waiting(visit.plan),
     )
@@ -136,7 +136,7 @@ def _waiting(plan: Plan) -> Waiting | None:
         reason=plan.held.reason,
         message=plan.held.message,
         until=plan.held.until,
-        plan=tuple(describe(action) for action in plan.held.actions),
+        plan=plan.held.plan.lines,
     )
 
 

@@ -162,3 +162,43 @@ def test_a_snapshot_nobody_understands_is_none(acme):
     content = acme.publish("acme", snapshot={"from": "the future"})
     acme.paths.tenant_status("acme").write_text(json.dumps(content))
     assert acme.run("plan", "acme").out.startswith("tenant/acme: is new")
+
+
+def test_a_difference_tells_of_each_field_what_clients_notice_of_it(acme, tmp_path):
+    visit(acme, TEXT)
+    new = tmp_path / "work/new.yaml"
+    body = "  engine: {config: {databases: 4, appendfsync: always}}\n  persistence: {mode: aof}\n"
+    new.write_text(TEXT.replace("64MiB", "32MiB") + body)
+
+    out = acme.run("diff", "-f", new).out
+    told = [line.split(maxsplit=1) for line in out.splitlines() if line.startswith("  spec.")]
+    assert told == [
+        ["spec.engine.config.appendfsync", "only together with the others"],
+        ["spec.engine.config.databases", "restart ≈ 1 s"],
+        ["spec.memory.max", "none"],
+        ["spec.persistence.mode", "none"],
+    ]
+    (item,) = acme.run("diff", "-f", new, "-o", "json").items
+    assert item["fields"][1] == {
+        "path": "spec.engine.config.databases",
+        "disruption": "restart",
+        "seconds": 1.0,
+        "waits": False,
+    }
+    assert item["plan"]["notice"] == "restart ≈ 1 s"
+
+
+def test_a_field_that_is_taken_out_and_one_that_waits_are_told(acme, tmp_path):
+    text = TEXT + CLOSED + "  engine: {config: {databases: 4}}\n"
+    visit(acme, text)
+    acme.write("acme.yaml", text)
+    new = tmp_path / "work/new.yaml"
+    new.write_text(TEXT + CLOSED)
+    out = acme.run("diff", "-f", new).out
+    assert "  spec.engine.config.databases   restart ≈ 1 s, and waits\n" in out
+
+
+def test_an_end_is_not_called_a_restart(acme):
+    visit(acme, TEXT)
+    acme.run("stop", "acme")
+    assert acme.run("plan", "acme").out.startswith("tenant/acme: the server stops, its data is")

@@ -152,6 +152,22 @@ def test_every_key_has_an_effect(path):
     assert answer(world, given, later) != answer(world, without, later)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(path for path in LEAVES.keys() - WITHOUT_EFFECT if "maintenance" not in path)
+)
+def test_what_the_schema_says_of_a_change_is_what_a_plan_says(path):
+    path = path.removeprefix("spec.")
+    without, given = (spec_of(each) for each in written(path))
+    world = settle(settled(spec_of({})), without)
+    world.password_files[FILE] = "Password0of0a0file0000000000000"
+    world.images.add("valkey:8.1")
+    seen = look(world, given)
+
+    found = plan_tenant(given, seen, Rules(), seen.at + LATER.get(path, timedelta()))
+
+    assert found.disruption.value == LEAVES[f"spec.{path}"].get("x-disruption", "none")
+
+
 def test_what_has_no_effect_is_still_in_the_schema():
     assert LEAVES.keys() >= WITHOUT_EFFECT
     assert {f"spec.{path}" for path in VALUES} <= LEAVES.keys()

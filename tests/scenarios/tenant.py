@@ -51,9 +51,13 @@ class Tenant:
 
     def edit(self, changes: Json) -> Tenant:
         """Merge *changes* into the document; None takes a field out."""
-        self.spec = _merged(self.spec, changes)
-        self.host.put(self.path, self.document())
+        self.host.put(self.path, self.edited(changes))
         return self
+
+    def edited(self, changes: Json) -> str:
+        """Return the document with *changes* in it, which is yet to be written."""
+        self.spec = _merged(self.spec, changes)
+        return self.document()
 
     def document(self) -> str:
         self._writes += 1

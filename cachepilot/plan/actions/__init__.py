@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cachepilot.plan.actions.base import (
     AclUser,
@@ -169,6 +169,7 @@ class Held:
         until: When it goes on by itself, if that is known.
         spec: What is in force meanwhile.
         actions: What is done then, as far as can be told now.
+        length: About how long clients will miss the server then, where they will.
     """
 
     reason: str
@@ -176,6 +177,12 @@ class Held:
     until: datetime | None
     spec: TenantSpec
     actions: tuple[Action, ...]
+    length: timedelta | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What is done then, as a plan."""
+        return Plan(self.actions, length=self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +191,30 @@ class Plan:
 
     Attributes:
         held: What has to be done besides, but not yet.
+        length: About how long clients miss the server, where they do.
     """
 
     actions: tuple[Action, ...] = ()
     blocked: Blocked | None = None
     held: Held | None = None
+    length: timedelta | None = None
+
+    @property
+    def notice(self) -> str:
+        """What clients notice, in a word, and for how long: ``restart ≈ 3 s``."""
+        if self.length is None:
+            return self.disruption.value
+        return f"{self.disruption} ≈ {self.length.total_seconds():.0f} s"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each action; the first that disturbs clients says for how long."""
+        found = [describe(action) for action in self.actions]
+        for index, action in enumerate(self.actions):
+            if action.disruption is self.disruption and self.length is not None:
+                found[index] = describe(action, notice=self.notice)
+                break
+        return tuple(found)
 
     @property
     def disruption(self) -> Disruption:
@@ -205,14 +231,12 @@ class Plan:
         return tuple(itertools.takewhile(lambda action: not interrupts(action), self.actions))
 
     def __str__(self) -> str:
-        lines = [
-            f"{number}. {describe(action)}" for number, action in enumerate(self.actions, start=1)
-        ]
+        lines = [f"{number}. {line}" for number, line in enumerate(self.lines, start=1)]
         if self.blocked:
             lines.append(f"blocked: {self.blocked.reason}: {self.blocked.message}")
         if self.held:
             lines.append(f"waits: {self.held.reason}: {self.held.message}")
-            lines += [f"  then: {describe(action)}" for action in self.held.actions]
+            lines += [f"  then: {line}" for line in self.held.plan.lines]
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -229,8 +253,14 @@ def interrupts(action: Action) -> bool:
     )
 
 
-def describe(action: Action) -> str:
-    """Return one line: what is done, to whom, why, and what clients notice of it."""
+def describe(action: Action, *, notice: str = "") -> str:
+    """Return one line: what is done, to whom, why, and what clients notice of it.
+
+    Args:
+        action: What is done.
+        notice: What they notice, where more is known than the action alone tells.
+    """
     detail = f" ({action.detail()})" if action.detail() else ""
-    notice = "" if action.disruption is Disruption.NONE else f" [{action.disruption}]"
-    return f"{type(action).__name__} {action.tenant_name}{detail}: {action.cause}{notice}"
+    noticed = notice or action.disruption.value
+    told = "" if noticed == Disruption.NONE.value else f" [{noticed}]"
+    return f"{type(action).__name__} {action.tenant_name}{detail}: {action.cause}{told}"
