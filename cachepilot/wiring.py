@@ -84,6 +84,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         root=str(paths.root),
         folder_of=paths.tenant,
         check_data=folders.check_data,
+        run_folder=paths.run,
         monotonic=clock.monotonic,
     )
     connections = ManagementConnections(

@@ -16,6 +16,8 @@ from cachepilot.adapters.docker_client import DockerClients, engine_errors, word
 from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
+from cachepilot.adapters.lost_server import is_served
+from cachepilot.adapters.paths import SOCKET
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
 from cachepilot.observe.snapshot import Liveness, Resources, Role, SeenContainer, Unknown
@@ -31,7 +33,13 @@ _LONGEST_WORDS = 1000
 
 # Docker reports a failed start in prose only. The first pattern that is found counts.
 _START_FAILURES: tuple[tuple[str, str, str], ...] = (
-    ("port is already allocated", "PortInUse", "another container holds the port"),
+    (
+        "port is already allocated",
+        "PortInUse",
+        # An engine that was killed in the middle of a start may come back with its port taken by
+        # nobody; only its own restart frees it.
+        "another container holds the port; if none does, Docker forgot to free it: restart Docker",
+    ),
     ("address already in use", "PortInUse", "another program holds the port"),
     ("cannot assign requested address", "AddressNotLocal", "not an address of this host"),
     ("bind source path does not exist", "FolderMissing", "a mounted folder is missing"),
@@ -49,6 +57,7 @@ class DockerEngine:
         folder_of: Where a tenant's own files live.
         check_data: Called right before a start; raises StalledError unless the data folder is
             the one we made.
+        run_folder: Where a server instance makes its socket.
         monotonic: Seconds that never jump.
     """
 
@@ -59,12 +68,14 @@ class DockerEngine:
         root: str,
         folder_of: Callable[[TenantName], Path],
         check_data: Callable[[TenantName, int], None],
+        run_folder: Callable[[TenantName, int], Path],
         monotonic: Callable[[], float],
     ) -> None:
         self._clients = clients
         self._root = root
         self._folder_of = folder_of
         self._check_data = check_data
+        self._run_folder = run_folder
         self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
 
     # Questions --------------------------------------------------------------------------------
@@ -142,6 +153,7 @@ class DockerEngine:
         """Start a container after checking the data folder's marker and owner."""
         self._check_data(tenant_name, instance)
         name = container_name(tenant_name, role)
+        self._refuse_second(name, self._run_folder(tenant_name, instance))
         try:
             with engine_errors(f"cannot start container {name}"):
                 self._refuse_while_ending()
@@ -313,6 +325,19 @@ class DockerEngine:
             )
         if (found["Config"].get("Labels") or {}).get(DIGEST) != digest:
             raise WaitingError(f"container {name} appeared in the meantime")
+
+    def _refuse_second(self, name: str, run_folder: Path) -> None:
+        """Refuse to start a server beside one that Docker lost track of."""
+        if not is_served(run_folder):
+            return
+        found = self._inspect(name)
+        if found is None or not found["State"].get("Running"):
+            raise StalledError(
+                f"cannot start container {name}: a server that Docker lost track of runs on its "
+                f"data; end the process that listens on {run_folder / SOCKET}, or "
+                "restart the host",
+                reason="ServerLost",
+            )
 
     def _folder(self, tenant_name: TenantName) -> str:
         return str(self._folder_of(tenant_name))

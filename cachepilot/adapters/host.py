@@ -17,7 +17,7 @@ from cachepilot.observe.snapshot import SeenAuthority, SeenHost
 
 KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENING = b"0A"
-_LOOK_AGAIN_AFTER = 1.0
+_LOOK_AGAIN_AFTER = timedelta(seconds=1)
 # The last two: no such family on this machine, and a link-local address without its link.
 _FOREIGN = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
@@ -29,7 +29,8 @@ class HostFacts:
         ledger: Who holds what.
         quarantine: How long a released port or user id rests.
         utc_now: The time, for the quarantine.
-        monotonic: Seconds that never jump; the kernel's tables are read once a second at most.
+        monotonic: Seconds that never jump; most questions are content with what the
+            kernel's tables said up to a second ago.
         tables: The kernel's tables of TCP sockets; one that is absent is a family it lacks.
     """
 
@@ -55,18 +56,19 @@ class HostFacts:
         self._quarantine = quarantine
 
     def look(
-        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool
+        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool, moves: bool
     ) -> SeenHost:
         """Return the ledger and which of *bind* are not addresses of this host.
 
-        The kernel's tables of all sockets are read only if *new_ports* have to be found: on a
-        machine with much memory that takes longer than all the rest of a visit.
+        The kernel's tables of all sockets are read only if it matters: on a machine with much
+        memory that takes longer than all the rest of a visit.
 
         Raises:
             StalledError: The ledger cannot be read (reason ``LedgerUnreadable``).
         """
         view = self._ledger.view(now=self._utc_now(), quarantine=self._quarantine)
-        listeners = self._list_listening() if new_ports else frozenset()
+        recent = timedelta() if moves else _LOOK_AGAIN_AFTER
+        listeners = self._list_listening(recent) if new_ports or moves else frozenset()
         return SeenHost(
             authority=authority,
             owned_ports=view.owned_ports,
@@ -78,10 +80,10 @@ class HostFacts:
             foreign_addresses=tuple(address for address in bind if is_foreign(address)),
         )
 
-    def _list_listening(self) -> frozenset[tuple[str, int]]:
+    def _list_listening(self, recent: timedelta) -> frozenset[tuple[str, int]]:
         now = self._monotonic()
         with self._lock:
-            if self._listening is None or now - self._listening[0] > _LOOK_AGAIN_AFTER:
+            if self._listening is None or now - self._listening[0] >= recent.total_seconds():
                 found = frozenset(each for table in self._tables for each in _read_table(table))
                 self._listening = (now, found)
             return self._listening[1]

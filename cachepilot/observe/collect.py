@@ -56,13 +56,17 @@ def collect(
     memory = readers.memory.recall(tenant_name)
     authority = readers.certificates.authority()
     containers = readers.containers.find(tenant_name)
-    new_ports = _needs_ports(memory, questions) or _moves(memory, questions, containers)
     files = readers.files.look(tenant_name, memory, password_file=questions.password_file)
     snapshot = Snapshot(
         tenant_name=tenant_name,
         at=now,
         memory=memory,
-        host=readers.host.look(authority, bind=questions.bind, new_ports=new_ports),
+        host=readers.host.look(
+            authority,
+            bind=questions.bind,
+            new_ports=_needs_ports(memory, questions),
+            moves=_moves(memory, questions, containers),
+        ),
         containers=containers,
         image_exists=None,
         files=files,

@@ -91,9 +91,13 @@ class HostReader(Protocol):
     """Answers what all tenants share, except the authority."""
 
     def look(
-        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool
+        self, authority: SeenAuthority, *, bind: tuple[str, ...], new_ports: bool, moves: bool
     ) -> SeenHost:
-        """Return ledger, which of *bind* are foreign, and listening ports if *new_ports*."""
+        """Return ledger, which of *bind* are foreign, and who listens where, if that matters.
+
+        It does if *new_ports* have to be found, and if somebody *moves*: what serves is stopped
+        for that, so then only what holds this very moment will do.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

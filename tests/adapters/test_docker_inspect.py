@@ -2,8 +2,9 @@
 
 import pytest
 
-from cachepilot.adapters.docker_inspect import is_ours, seen_container
+from cachepilot.adapters.docker_inspect import is_ours, liveness_of, seen_container
 from cachepilot.adapters.labels import ROLE, ROOT, TENANT
+from cachepilot.observe.snapshot import Liveness
 from cachepilot.spec.document import TenantName
 
 ACME = TenantName("acme")
@@ -49,3 +50,12 @@ def test_ours_is_what_carries_our_labels_with_a_role_that_we_know(change, ours):
 
 def test_a_container_without_labels_is_not_ours():
     assert not is_ours(inspected(labels=None), ACME, root="/")
+
+
+def test_a_container_that_can_never_start_counts_as_dead():
+    """A killed engine may come back with half a start, which blocks every other one."""
+    state = {"Status": "created", "Running": False, "Error": ""}
+
+    assert liveness_of(state) is Liveness.CREATED
+    assert liveness_of(state | {"Error": "task d355: already exists"}) is Liveness.DEAD
+    assert liveness_of(state | {"Error": "Bind for 127.0.0.1:1: in use"}) is Liveness.CREATED

@@ -293,6 +293,12 @@ class FakeBench(Bench):
         self.world.servers[made.name].socket = False
 
     @contextlib.contextmanager
+    def lost_server(self, made):
+        self.world.lost.add(made.name)
+        yield
+        self.world.lost.remove(made.name)
+
+    @contextlib.contextmanager
     def unwritable_data(self, made):
         self.world.disk(made.name).writable = False
         yield
@@ -486,6 +492,15 @@ class RealBench(Bench):
         (self.paths.run(made.name, 1) / SOCKET).unlink()
 
     @contextlib.contextmanager
+    def lost_server(self, made):
+        """Serve on the socket of *made* with a process that no container knows."""
+        with contextlib.chdir(self.paths.run(made.name, 1)), socket.socket(socket.AF_UNIX) as lost:
+            lost.bind(SOCKET)
+            lost.listen()
+            yield
+        self.remove_socket(made)
+
+    @contextlib.contextmanager
     def unwritable_data(self, made):
         """Mark the folder immutable, or else take away the right to write."""
         folder = self.paths.data(made.name, 1)
@@ -503,6 +518,7 @@ class RealBench(Bench):
             root=str(self.paths.root),
             folder_of=self.paths.tenant,
             check_data=lambda _name, _instance: None,
+            run_folder=self.paths.run,
             monotonic=clock.monotonic,
         )
         del clients

@@ -206,6 +206,19 @@ def test_nothing_starts_on_lost_data_and_its_folder_is_not_made_anew(bench):
     assert not bench.has_data(made)
 
 
+def test_nothing_starts_beside_a_server_that_the_engine_lost_track_of(bench):
+    made = bench.prepare()
+    bench.create(made)
+
+    with bench.lost_server(made):
+        with pytest.raises(StalledError) as refusal:
+            bench.start(made)
+        assert refusal.value.reason == "ServerLost"
+        assert bench.seen(made).liveness is Liveness.CREATED
+
+    assert bench.start(made).liveness is Liveness.RUNNING
+
+
 def test_nothing_starts_where_a_mounted_folder_vanished_and_it_is_not_made_anew(bench):
     made = bench.serve()
     stop(bench, made)

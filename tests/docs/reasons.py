@@ -155,8 +155,9 @@ WAYS_OUT = {
         "See [moving a port](../how-to/move-a-port.md).",
     ),
     "PortInUse": (
-        "Another program listens on the port.",
-        "Stop it, or pin another port.",
+        "Another program listens on the port, or another container has it.",
+        "Stop it, or pin another port. If nobody has it, Docker forgot to free it when it was "
+        "killed: restart Docker.",
     ),
     "PortsExhausted": ("The range of ports is used up.", "Widen `ports` in the settings."),
     "RecordUnreadable": (
@@ -170,6 +171,10 @@ WAYS_OUT = {
     "SaveFailed": (
         "The server could not save its data, so it was not stopped.",
         "Look for a full disk; the server's log has the cause (`docker logs`).",
+    ),
+    "ServerLost": (
+        "A server runs on the tenant's data, but Docker lost track of it when it was killed.",
+        "End the process that the message names, or restart the host.",
     ),
     "SpecInvalid": (
         "The newest text of the document is invalid.",

@@ -115,6 +115,8 @@ class FakeContainerWriter:
         if seen.liveness is Liveness.PAUSED:
             raise UnavailableError("a paused container cannot be started")
         if seen.liveness not in _ALIVE:
+            if tenant_name in self.world.lost:
+                raise StalledError("a server runs on its data", reason="ServerLost")
             self._start(tenant_name, seen)
 
     def stop(self, tenant_name, *, container_id, timeout):

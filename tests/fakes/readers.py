@@ -80,7 +80,7 @@ class FakeMemory:
 class FakeHost:
     world: FakeWorld
 
-    def look(self, authority, *, bind, new_ports):
+    def look(self, authority, *, bind, new_ports, moves):
         held = {name: memory.reservation for name, memory in self.world.memories.items()}
         ports, uids, bridges = [], [], {}
         for name, kept in held.items():
@@ -92,7 +92,9 @@ class FakeHost:
             authority=authority,
             owned_ports=tuple(ports),
             owned_uids=tuple(uids),
-            listeners=frozenset(("0.0.0.0", at) for at in self.world.listening if new_ports),
+            listeners=frozenset(
+                ("0.0.0.0", at) for at in self.world.listening if new_ports or moves
+            ),
             bridges=tuple(bridges.items()),
             foreign_addresses=tuple(address for address in bind if address in self.world.foreign),
         )

@@ -88,6 +88,7 @@ class FakeWorld:
     networks: set[str] = field(default_factory=set)
     listening: set[int] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     engine_up: bool = True
     effects: int = 0
     starts: int = 0
