@@ -14,7 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
@@ -22,7 +22,7 @@ from cachepilot.adapters.yaml_reader import MAX_BYTES, read_documents
 from cachepilot.errors import SettingsError
 from cachepilot.spec.digest import canonical_json, fingerprint
 from cachepilot.spec.directives import SpecModel
-from cachepilot.spec.document import Address, TenantDocument
+from cachepilot.spec.document import Address, Instant, TenantDocument
 from cachepilot.spec.parse import problems_of, validate
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.quantities import Duration, duration_to_text
@@ -62,6 +62,10 @@ def _between(least: timedelta, most: timedelta) -> Callable[[timedelta], timedel
 
 _Wait = Annotated[Duration, AfterValidator(_between(timedelta(seconds=1), timedelta(hours=1)))]
 _Resync = Annotated[Duration, AfterValidator(_between(timedelta(seconds=5), timedelta(days=1)))]
+_Notice = Annotated[Duration, AfterValidator(_between(timedelta(), timedelta(days=3650)))]
+_RotateBefore = Annotated[
+    Duration, AfterValidator(_between(timedelta(days=1), timedelta(days=1825)))
+]
 _Socket = Annotated[
     str, AfterValidator(_socket), WithJsonSchema({"type": "string", "pattern": SOCKET_PATTERN})
 ]
@@ -107,6 +111,36 @@ class ListenSettings(SpecModel):
     port: int = Field(9621, ge=0, le=65_535, description="Port to listen on; 0 is off.")
 
 
+class AuthoritySettings(SpecModel):
+    """How the root of this host is replaced; see docs/how-to/replace-the-root.md."""
+
+    rotatedAt: Instant | None = Field(
+        None, description="Each new value replaces the root once, in phases."
+    )
+    notice: _Notice = Field(
+        timedelta(days=30),
+        description="How long a new root stands in the bundle, and every server holds it, before "
+        "it signs; hand the bundle to customers in that time.",
+    )
+    overlap: _Notice = Field(
+        timedelta(days=30),
+        description="How long the old root stays in the bundle after the last certificate was "
+        "issued anew.",
+    )
+    rotateBefore: _RotateBefore = Field(
+        timedelta(days=365), description="How long before its end a root is replaced by itself."
+    )
+
+    @model_validator(mode="after")
+    def _in_time(self) -> AuthoritySettings:
+        # A wish takes as long as its owner likes; a root that ends must be replaced before.
+        if self.rotatedAt is None and self.rotateBefore <= self.notice + self.overlap:
+            raise PydanticCustomError(
+                "rotate_before", "`rotateBefore` must be more than `notice` and `overlap` together"
+            )
+        return self
+
+
 # Sections and keys that a reload leaves as they are; the reference says so of each.
 READ_AT_START = ("docker", "listen", "daemon.workers", "daemon.debounceMilliseconds")
 
@@ -122,6 +156,9 @@ class Settings(Rules):
         default_factory=DockerSettings, description="The Docker Engine."
     )
     daemon: DaemonSettings = Field(default_factory=DaemonSettings, description="The daemon.")
+    authority: AuthoritySettings = Field(
+        default_factory=AuthoritySettings, description="The certificate authority."
+    )
     listen: ListenSettings = Field(
         default_factory=ListenSettings, description="Metrics and health."
     )

@@ -28,11 +28,13 @@ from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_orders import RedisOrders
 from cachepilot.adapters.redis_questions import RedisQuestions
 from cachepilot.adapters.removal_brake import RemovalBrake
+from cachepilot.adapters.root_succession import RootSuccession
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.adapters.tenant_files import TenantFiles
-from cachepilot.apply.ports import Writers
+from cachepilot.apply.ports import AuthorityWriter, Writers
 from cachepilot.errors import StalledError
 from cachepilot.observe.ports import Readers
+from cachepilot.plan.succession import SuccessionTerms
 from cachepilot.plan.users import CUSTOMER, DAEMON
 from cachepilot.reconcile import Terms, World
 from cachepilot.settings import Settings
@@ -54,6 +56,7 @@ class Parts:
     passwords: PasswordFiles
     host: HostFacts
     authority: Authority
+    succession: AuthorityWriter
     board: StatusFiles
     events: EventFile
     clients: DockerClients
@@ -71,7 +74,12 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
     owners = os.geteuid() == _ROOT_USER
     records = Records(paths, owners=owners)
     ledger = Ledger(paths, records, owners=owners)
-    authority = Authority(paths, utc_now=clock.utc_now, owners=owners)
+    authority = Authority(
+        paths,
+        utc_now=clock.utc_now,
+        owners=owners,
+        born_with=lambda: settings.authority.rotatedAt,
+    )
     clients_of = ClientFiles(paths, utc_now=clock.utc_now, owners=owners)
     certificates = CertificateFiles(paths, authority, records, clients_of, owners=owners)
     passwords = PasswordFiles(settings.limits.passwordFiles)
@@ -150,6 +158,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         passwords=passwords,
         host=host,
         authority=authority,
+        succession=RootSuccession(authority),
         board=board,
         events=EventFile(paths.events, owner=readers_group),
         clients=clients,
@@ -160,6 +169,17 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
 def terms_of(settings: Settings) -> Terms:
     """Return what holds for all visits under *settings*."""
     return Terms(rules=settings.rules(), settings_digest=settings.digest)
+
+
+def succession_terms(settings: Settings) -> SuccessionTerms:
+    """Return how the root of this host is replaced under *settings*."""
+    wanted = settings.authority
+    return SuccessionTerms(
+        rotated_at=wanted.rotatedAt,
+        notice=wanted.notice,
+        overlap=wanted.overlap,
+        rotate_before=wanted.rotateBefore,
+    )
 
 
 def published_owner() -> tuple[int, int]:

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cachepilot.adapters.atomic import (
-    explained,
-    make_folder,
-    settle,
-    staged_folder,
-    write_durably,
-    write_volatile,
-)
-from cachepilot.adapters.certificate_making import Pair, make_root
-from cachepilot.adapters.certificate_reading import (
-    belongs_together,
-    fingerprint,
-    is_root,
-    parse_pair,
-)
+from cachepilot.adapters.atomic import explained, make_folder, write_durably
+from cachepilot.adapters.certificate_making import Pair
+from cachepilot.adapters.certificate_reading import fingerprint
 from cachepilot.adapters.paths import RootPaths
-from cachepilot.adapters.stamp import Stamp, stamp_at
+from cachepilot.adapters.root_folders import CERTIFICATE, KEY, RootFolders
+from cachepilot.adapters.rotation_format import FIRST, Rotation
+from cachepilot.adapters.stamp import Stamp
 from cachepilot.errors import StalledError, WaitingError
-from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.observe.snapshot import RotationPhase, SeenAuthority, SeenRoot, SeenRotation
 
-KEY = "key.pem"
-CERTIFICATE = "cert.pem"
 _REPLACE = "put the folder back from a backup"
+# In these phases the other root has not joined yet, or has left already.
+_APART = (RotationPhase.MAKING, RotationPhase.REMOVING)
+
+
+class _Read:
+    """What the files said when they were read last."""
+
+    def __init__(
+        self, stamps: tuple[Stamp | None, ...], rotation: Rotation, signer: Pair, roots: list[Pair]
+    ) -> None:
+        self.stamps, self.rotation, self.signer, self.roots = stamps, rotation, signer, roots
+        self.problem = ""
+
+    def seen(self) -> SeenAuthority:
+        """Return it as our nouns."""
+        rotation = self.rotation
+        return SeenAuthority(
+            exists=True,
+            fingerprint=fingerprint(self.signer.certificate),
+            not_after=self.signer.certificate.not_valid_after_utc,
+            roots=tuple(_seen_root(root) for root in self.roots),
+            rotation=SeenRotation(
+                phase=rotation.phase,
+                since=rotation.since,
+                by_wish=rotation.by_wish,
+                problem=self.problem,
+            )
+            if rotation.phase and rotation.since
+            else None,
+            served_wish=rotation.served,
+        )
 
 
 class Authority:
@@ -40,27 +58,43 @@ class Authority:
         paths: Where they lie.
         utc_now: The time at which a root is made.
         owners: Whether files can be given to root.
+        born_with: Returns the wish for another root that a host which has none yet is born with.
     """
 
-    def __init__(self, paths: RootPaths, *, utc_now: Callable[[], datetime], owners: bool) -> None:
+    def __init__(
+        self,
+        paths: RootPaths,
+        *,
+        utc_now: Callable[[], datetime],
+        owners: bool,
+        born_with: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._paths = paths
         self._utc_now = utc_now
+        self._born_with = born_with
         self._owner = (0, 0) if owners else None
+        self.folders = RootFolders(paths.ca, self._owner)
         self._lock = threading.Lock()
-        self._cached: tuple[tuple[Stamp, Stamp], Pair, SeenAuthority] | None = None
+        self._cached: _Read | None = None
 
     def look(self) -> SeenAuthority:
         """Return the state of the authority; parsed again only when its files changed."""
-        key, certificate = self._stamps()
+        cached = self._cached
+        if cached and cached.stamps == self._stamps(cached.rotation):
+            return cached.seen()
+        try:
+            rotation = self.folders.rotation()
+        except (ValueError, OSError) as error:
+            return _broken(f"{self._paths.ca}: {_words(error)}; {_REPLACE}")
+        key, certificate = self.folders.stamps(rotation.signer)[1:]
         if key and certificate:
             try:
-                return self._parse((key, certificate))[1]
+                return self._read(rotation).seen()
             except (ValueError, OSError) as error:
-                words = error.strerror if isinstance(error, OSError) else str(error)
-                return _broken(f"{self._paths.ca}: {words}; {_REPLACE}")
-        if key or certificate:
-            missing = self._paths.ca / (CERTIFICATE if key else KEY)
-            return _broken(f"{missing} is missing beside its other half; {_REPLACE}")
+                return _broken(f"{self.folders.at(rotation.signer)}: {_words(error)}; {_REPLACE}")
+        if key or certificate or rotation.signer != FIRST or rotation.phase:
+            missing = self.folders.at(rotation.signer) / (CERTIFICATE if key else KEY)
+            return _broken(f"{missing} is missing beside what belongs to it; {_REPLACE}")
         return self._look_for_traces()
 
     def load(self) -> Pair:
@@ -70,12 +104,16 @@ class Authority:
             WaitingError: There is none yet.
             StalledError: It must not be used (reason ``AuthorityBroken``).
         """
-        seen = self.look()
-        if seen.problem:
-            raise StalledError(seen.problem, reason="AuthorityBroken")
-        if not seen.exists or self._cached is None:
-            raise WaitingError("cannot sign a certificate: there is no authority yet")
-        return self._cached[1]
+        return self._current().signer
+
+    def bundle_pem(self) -> bytes:
+        """Return the certificates of all roots that are trusted.
+
+        Raises:
+            WaitingError: There is none yet.
+            StalledError: It must not be used (reason ``AuthorityBroken``).
+        """
+        return b"".join(root.certificate_pem() for root in self._current().roots)
 
     def create(self) -> None:
         """Make the root once, then publish its certificate; safe to repeat.
@@ -88,7 +126,9 @@ class Authority:
             if seen.problem:
                 raise StalledError(seen.problem, reason="AuthorityBroken")
             if not seen.exists:
-                self._make()
+                wish = self._born_with()
+                rotation = Rotation(served=wish) if wish else None
+                self.folders.make(FIRST, self._utc_now(), rotation=rotation)
         self.mend()
 
     def mend(self) -> None:
@@ -100,28 +140,21 @@ class Authority:
         if not self.look().exists:
             return
         with self._lock:
-            make_folder(self._paths.ca, mode=0o700, owner=self._owner)
-            key = self._paths.ca / KEY
-            with explained("mend", key):
-                descriptor = os.open(key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    settle(descriptor, mode=0o600, owner=self._owner)
-                finally:
-                    os.close(descriptor)
-            self._publish()
+            current = self._current()
+            self.folders.mend(current.rotation.signer, current.rotation.other)
+            if not current.problem:
+                self._publish(b"".join(root.certificate_pem() for root in current.roots))
 
-    def _make(self) -> None:
-        """Make both files at once: there is never one without the other."""
-        root = make_root(self._utc_now())
-        owner = self._owner
-        with staged_folder(self._paths.ca, mode=0o700, owner=owner) as staged:
-            write_volatile(staged / KEY, root.key_pem(), mode=0o600, owner=owner)
-            write_volatile(staged / CERTIFICATE, root.certificate_pem(), mode=0o644, owner=owner)
+    def _current(self) -> _Read:
+        seen = self.look()
+        if seen.problem:
+            raise StalledError(seen.problem, reason="AuthorityBroken")
+        if not seen.exists or self._cached is None:
+            raise WaitingError("cannot sign a certificate: there is no authority yet")
+        return self._cached
 
-    def _publish(self) -> None:
+    def _publish(self, wanted: bytes) -> None:
         path = self._paths.public_ca
-        with explained("read", self._paths.ca / CERTIFICATE):
-            wanted = (self._paths.ca / CERTIFICATE).read_bytes()
         make_folder(path.parent, mode=0o755, owner=self._owner)
         with explained("read", path):
             is_right = path.is_file() and path.stat().st_mode & 0o777 == 0o644  # noqa: PLR2004 - a mode
@@ -129,23 +162,22 @@ class Authority:
                 return
         write_durably(path, wanted, mode=0o644, owner=self._owner)
 
-    def _parse(self, stamps: tuple[Stamp, Stamp]) -> tuple[Pair, SeenAuthority]:
-        cached = self._cached
-        if cached and cached[0] == stamps:
-            return cached[1], cached[2]
-        folder = self._paths.ca
-        pair = parse_pair((folder / KEY).read_bytes(), (folder / CERTIFICATE).read_bytes())
-        if not belongs_together(pair):
-            raise ValueError(f"{KEY} is not the key of {CERTIFICATE}")
-        if not is_root(pair.certificate):
-            raise ValueError(f"{CERTIFICATE} is not an authority's certificate")
-        seen = SeenAuthority(
-            exists=True,
-            fingerprint=fingerprint(pair.certificate),
-            not_after=pair.certificate.not_valid_after_utc,
-        )
-        self._cached = (stamps, pair, seen)
-        return pair, seen
+    def _read(self, rotation: Rotation) -> _Read:
+        stamps = self._stamps(rotation)
+        signer = self.folders.parse(rotation.signer)
+        read = _Read(stamps, rotation, signer, [signer])
+        if rotation.other and rotation.phase not in _APART:
+            try:
+                read.roots.append(self.folders.parse(rotation.other))
+            except (ValueError, OSError) as error:
+                # What signs is whole, so leaves can be issued; but nothing moves any further.
+                where = self.folders.at(rotation.other)
+                read.problem = f"cannot use the root in {where}: {_words(error)}; {_REPLACE}"
+        self._cached = read
+        return read
+
+    def _stamps(self, rotation: Rotation) -> tuple[Stamp | None, ...]:
+        return self.folders.stamps(rotation.signer, rotation.other)
 
     def _look_for_traces(self) -> SeenAuthority:
         """Tell a host that never had an authority from one that lost it."""
@@ -162,9 +194,16 @@ class Authority:
             if self._paths.ca.is_dir():
                 yield from self._paths.ca.iterdir()
 
-    def _stamps(self) -> tuple[Stamp | None, Stamp | None]:
-        with explained("look at", self._paths.ca):
-            return stamp_at(self._paths.ca / KEY), stamp_at(self._paths.ca / CERTIFICATE)
+
+def _seen_root(root: Pair) -> SeenRoot:
+    return SeenRoot(
+        fingerprint=fingerprint(root.certificate),
+        not_after=root.certificate.not_valid_after_utc,
+    )
+
+
+def _words(error: ValueError | OSError) -> str:
+    return str(error.strerror).lower() if isinstance(error, OSError) else str(error)
 
 
 def _broken(why: str) -> SeenAuthority:

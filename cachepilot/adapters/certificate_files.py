@@ -16,7 +16,7 @@ from cachepilot.adapters.atomic import (
     sweep,
     write_volatile,
 )
-from cachepilot.adapters.authority import CERTIFICATE, KEY, Authority
+from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.certificate_making import Pair, make_leaf
 from cachepilot.adapters.certificate_reading import (
     Certificate,
@@ -32,6 +32,7 @@ from cachepilot.adapters.client_files import ClientFiles
 from cachepilot.adapters.folder_layout import FILE_MODE, Place
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.records import Records
+from cachepilot.adapters.root_folders import CERTIFICATE, KEY
 from cachepilot.adapters.stamp import Stamp, stamp_at, stamp_of
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.snapshot import SeenAuthority, SeenCertificate, SeenClients
@@ -149,7 +150,7 @@ class CertificateFiles:
         contents = {
             CERTIFICATE: pair.certificate_pem(),
             KEY: pair.key_pem(),
-            BUNDLE: root.certificate_pem(),
+            BUNDLE: self._authority.bundle_pem(),
         }
         if clients:
             trusted = self._clients.load(tenant_name).certificate_pem()
@@ -231,6 +232,7 @@ class CertificateFiles:
             authority=fingerprint(signer) if signer else "",
             fingerprint=fingerprint(leaf),
             problem=next((why for why, holds in checks if holds), ""),
+            roots=tuple(sorted(map(fingerprint, roots))),
             clients=fingerprint(clients) if clients else "",
         )
 

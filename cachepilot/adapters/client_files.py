@@ -19,7 +19,6 @@ from cachepilot.adapters.atomic import (
     sweep,
     write_volatile,
 )
-from cachepilot.adapters.authority import CERTIFICATE, KEY
 from cachepilot.adapters.certificate_making import Pair, make_client, make_client_authority
 from cachepilot.adapters.certificate_reading import (
     belongs_together,
@@ -30,6 +29,7 @@ from cachepilot.adapters.certificate_reading import (
 )
 from cachepilot.adapters.folder_layout import Place
 from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.root_folders import CERTIFICATE, KEY
 from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError
 from cachepilot.observe.snapshot import SeenClientCertificate, SeenClients

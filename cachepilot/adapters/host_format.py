@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from cachepilot.adapters.status_format import Json, render_condition
 from cachepilot.clock import rfc3339
-from cachepilot.observe.snapshot import SeenAuthority, SeenHost
+from cachepilot.observe.snapshot import SeenAuthority, SeenHost, SeenRotation
 from cachepilot.spec.document import API_VERSION
-from cachepilot.status.host import HostStatus
+from cachepilot.status.host import HostStatus, RotationStatus
 
 
 def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
@@ -33,7 +33,7 @@ def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
             "settingsDigest": status.settings_digest,
         },
         "docker": {"up": not status.docker_problem, "message": status.docker_problem},
-        "authority": _render_authority(status.authority),
+        "authority": _render_authority(status.authority, status.rotation),
         "problems": [
             {
                 "file": each.file,
@@ -62,7 +62,9 @@ def parse_shared(content: Json) -> SeenHost | None:
     return _hosts().validate_python(shared) if shared else None
 
 
-def _render_authority(authority: SeenAuthority | None) -> Json | None:
+def _render_authority(
+    authority: SeenAuthority | None, rotation: RotationStatus | None
+) -> Json | None:
     if authority is None:
         return None
     not_after = authority.not_after
@@ -70,6 +72,24 @@ def _render_authority(authority: SeenAuthority | None) -> Json | None:
         "fingerprint": authority.fingerprint,
         "notAfter": rfc3339(not_after) if not_after else None,
         "problem": authority.problem,
+        "roots": [
+            {"fingerprint": root.fingerprint, "notAfter": rfc3339(root.not_after)}
+            for root in authority.roots
+        ],
+        "rotation": _render_rotation(authority.rotation, rotation),
+    }
+
+
+def _render_rotation(seen: SeenRotation | None, told: RotationStatus | None) -> Json | None:
+    if seen is None or told is None:
+        return None
+    return {
+        "phase": seen.phase.value,
+        "since": rfc3339(seen.since),
+        "until": rfc3339(told.until) if told.until else None,
+        "waitsFor": list(told.waits_for),
+        "problem": told.problem,
+        "message": told.message,
     }
 
 

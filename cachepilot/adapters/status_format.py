@@ -63,6 +63,8 @@ def render_tenant(status: TenantStatus) -> Json:
                 {"listener": each.listener, "host": each.host, "port": each.port}
                 for each in status.endpoints
             ],
+            "certificate": _render_certificate(status),
+            "clientCertificates": _render_clients(status),
             "problems": list(status.problems),
             "plan": list(status.plan),
             "waiting": _render_waiting(status.waiting) if status.waiting else None,
@@ -178,6 +180,41 @@ def _render_window(window: Window) -> Json:
         "duration": duration_to_text(window.duration),
         "timeZone": window.time_zone,
     }
+
+
+def _render_certificate(status: TenantStatus) -> Json | None:
+    """Return what anybody may know of the leaf; its files are the server's own."""
+    leaf = status.snapshot.certificate if status.snapshot else None
+    if leaf is None or status.spec is None or not status.spec.access.has_tls:
+        return None
+    return {
+        "revision": leaf.revision,
+        "fingerprint": leaf.fingerprint,
+        "authority": leaf.authority,
+        "names": list(leaf.names),
+        "notBefore": rfc3339(leaf.not_before),
+        "notAfter": rfc3339(leaf.not_after),
+        "renewAt": rfc3339(leaf.not_after - status.spec.renew_before),
+    }
+
+
+def _render_clients(status: TenantStatus) -> list[Json]:
+    """Return the certificates of clients, with where their files are."""
+    if status.snapshot is None or status.spec is None:
+        return []
+    return [
+        {
+            "name": each.name,
+            "fingerprint": each.fingerprint,
+            "notBefore": rfc3339(each.not_before),
+            "notAfter": rfc3339(each.not_after),
+            "renewAt": rfc3339(each.not_after - status.spec.renew_before),
+            "certFile": f"{each.folder}/cert.pem",
+            "keyFile": f"{each.folder}/key.pem",
+            "problem": each.problem,
+        }
+        for each in status.snapshot.clients.certificates
+    ]
 
 
 def render_condition(condition: Condition) -> Json:

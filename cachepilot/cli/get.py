@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from cachepilot.adapters.published import PublishedStatus, PublishedTenant, StatusUnreadableError
+from cachepilot.cli.certs import print_certs
 from cachepilot.cli.columns import table
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, is_terminal, pass_invocation
 from cachepilot.cli.look import as_item, no_status, published_tenants
-from cachepilot.cli.names import names_argument, tenant_names
+from cachepilot.cli.names import listed_names, names_argument
 from cachepilot.cli.output import listing, print_line, print_object, print_text
 from cachepilot.cli.rows import HEADERS, WIDE_HEADERS, Selector, is_degraded, row, sorted_by
 from cachepilot.cli.verb import Verb
@@ -23,7 +24,7 @@ POLL_SECONDS = 0.5
 
 
 @click.command(cls=Verb)
-@names_argument("tenants [NAME]...", required=False, noun=True)
+@names_argument("tenants|certs [NAME]...", required=False, noun=True)
 @click.option(
     "-o",
     "--output",
@@ -57,16 +58,27 @@ def get(
     sort_by: str | None,
     fail_on: str | None,
 ) -> int:
-    """List tenants with their status, the broken ones first.
+    """List tenants with their status, the broken ones first, or certificates.
+
+    `get certs` lists the roots that clients trust, and how far a root is being replaced; and for
+    each tenant the certificate of its server and those of its clients, with the files to hand out
+    (`-o wide`).
 
     Reads what the daemon published last, so it also works while the daemon is down.
     """
     if not words:
         raise CommandError("get what?", exit_code=Exit.USAGE, hint="cachepilotctl get tenants")
-    names, chosen = tenant_names(words, needs_noun=True), Selector.parse(selector)
+    (of_certificates, names), chosen = listed_names(words), Selector.parse(selector)
+    if of_certificates and (watch or sort_by or fail_on):
+        raise CommandError(
+            "certificates can only be listed", exit_code=Exit.USAGE, hint="try -o json"
+        )
     found = [
         tenant for tenant in published_tenants(invocation, names) if chosen.matches(tenant.labels)
     ]
+    if of_certificates:
+        print_certs(invocation, found, output, headers=not no_headers)
+        return Exit.DONE
     found = sorted_by(found, sort_by)
     show = _printer(invocation, output)
     show(found, not no_headers, watch)

@@ -17,6 +17,7 @@ from cachepilot.spec.spelling import did_you_mean
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 NOUNS = ("tenant", "tenants")
+CERTIFICATES = ("cert", "certs", "certificates")
 # The same rule as the document's model, which would bring pydantic into every listing.
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -35,6 +36,17 @@ def tenant_names(words: Sequence[str], *, needs_noun: bool = False) -> tuple[str
     elif needs_noun and not all(_has_noun(word) for word in rest):
         raise _no_noun(rest[0])
     return tuple(dict.fromkeys(_name(word) for word in rest))
+
+
+def listed_names(words: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
+    """Return whether certificates are to be listed, not tenants themselves; and of whom.
+
+    Raises:
+        CommandError: As :func:`tenant_names`.
+    """
+    if words and words[0] in CERTIFICATES:
+        return True, tenant_names(words[1:])
+    return False, tenant_names(words, needs_noun=True)
 
 
 def one_tenant(words: Sequence[str]) -> str:
@@ -76,9 +88,10 @@ def complete_noun_and_names(
 ) -> list[str]:
     """Offer the noun first, then names."""
     given = context.params.get(param.name or "") or ()
-    if given and given[0] in NOUNS:
+    nouns = (*NOUNS, *CERTIFICATES[1:2]) if context.info_name == "get" else NOUNS
+    if given and given[0] in nouns:
         return complete_names(context, param, incomplete)
-    offered = [noun for noun in NOUNS if noun.startswith(incomplete)]
+    offered = [noun for noun in nouns if noun.startswith(incomplete)]
     return offered or complete_names(context, param, incomplete)
 
 
@@ -115,5 +128,5 @@ def _no_noun(word: str) -> CommandError:
     return CommandError(
         f'"{word}" is not a kind of thing',
         exit_code=Exit.USAGE,
-        hint=did_you_mean(word, NOUNS) or f"say tenant {word} or tenant/{word}",
+        hint=did_you_mean(word, (*NOUNS, *CERTIFICATES)) or f"say tenant {word} or tenant/{word}",
     )

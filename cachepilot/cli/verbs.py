@@ -28,7 +28,7 @@ def _table(section: str, *rows: tuple[str, str, str]) -> dict[str, Listed]:
 VERBS: dict[str, Listed] = {
     **_table(
         "Look",
-        ("get", "get:get", "List tenants with their status."),
+        ("get", "get:get", "List tenants with their status, or certificates."),
         ("describe", "describe:describe", "Show everything known about a tenant."),
         ("events", "events:events", "Show what happened."),
         ("wait", "wait:wait", "Wait until tenants reach a condition."),

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from cachepilot import __version__
 from cachepilot.daemon.loop import Counters
 from cachepilot.daemon.tenant_metrics import render_tenants
+from cachepilot.observe.snapshot import RotationPhase
 from cachepilot.status.conditions import TenantStatus
 
 
@@ -32,6 +33,9 @@ class DaemonFacts:
         reload_ok: Whether the newest settings are in force.
         reload_time: Unix time of the last successful load of the settings.
         authority_ends: Unix time, None while there is no authority.
+        rotation: How far the replacement of the root is, None while there is none.
+        rotation_waits: Tenants that it waits for.
+        roots: (fingerprint, Unix time of its end) of each root that clients are to trust.
     """
 
     docker_up: bool
@@ -44,6 +48,9 @@ class DaemonFacts:
     reload_ok: bool
     reload_time: float
     authority_ends: float | None
+    rotation: RotationPhase | None = None
+    rotation_waits: int = 0
+    roots: tuple[tuple[str, float], ...] = ()
 
 
 class DaemonCollector(Collector):
@@ -91,6 +98,7 @@ class DaemonCollector(Collector):
                 "End of the certificate authority.",
                 facts.authority_ends,
             )
+        yield from _rotation(facts)
         counted = self._counters
         for name, text, value in (
             ("reconcile", "Visits to tenants.", counted.visits),
@@ -129,6 +137,31 @@ def registry_of(collector: DaemonCollector) -> CollectorRegistry:
 def render(registry: CollectorRegistry, statuses: Callable[[], Iterable[TenantStatus]]) -> bytes:
     """Return registry and tenants in the text exposition format."""
     return generate_latest(registry) + render_tenants(statuses()).encode()
+
+
+def _rotation(facts: DaemonFacts) -> Iterator[Metric]:
+    """Yield the ends of all roots, and how far the replacement of one is."""
+    ends = GaugeMetricFamily(
+        "cachepilot_root_not_after_timestamp_seconds",
+        "End of each root that clients are to trust.",
+        labels=["fingerprint"],
+    )
+    for fingerprint, end in facts.roots:
+        ends.add_metric([fingerprint], end)
+    yield ends
+    phases = GaugeMetricFamily(
+        "cachepilot_authority_rotation",
+        "Whether the replacement of the root is in this phase.",
+        labels=["phase"],
+    )
+    for phase in RotationPhase:
+        phases.add_metric([phase.value], float(facts.rotation is phase))
+    yield phases
+    yield _gauge(
+        "cachepilot_authority_rotation_waiting_tenants",
+        "Tenants that the replacement of the root waits for.",
+        float(facts.rotation_waits),
+    )
 
 
 def _gauge(name: str, text: str, value: float, **labels: str) -> GaugeMetricFamily:

@@ -10,11 +10,14 @@ from cachepilot import __version__, clock
 from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.loop import Loop
 from cachepilot.daemon.metrics import DaemonFacts
+from cachepilot.daemon.succession import Succession
 from cachepilot.errors import CachePilotError
+from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.plan.succession import tell_progress
 from cachepilot.settings import Settings
 from cachepilot.spec.problem import Problem
 from cachepilot.status.conditions import Condition, ConditionStatus, ConditionType
-from cachepilot.status.host import HostStatus
+from cachepilot.status.host import HostStatus, RotationStatus
 from cachepilot.wiring import Parts
 
 _PUBLISH_EVERY = 5.0
@@ -23,10 +26,18 @@ _PUBLISH_EVERY = 5.0
 class Reporter:
     """Collects what others note and says how the daemon is."""
 
-    def __init__(self, parts: Parts, loop: Loop, fleet: Fleet, settings: Settings) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        loop: Loop,
+        fleet: Fleet,
+        succession: Succession,
+        settings: Settings,
+    ) -> None:
         self._parts = parts
         self._loop = loop
         self._fleet = fleet
+        self._succession = succession
         self._settings = settings
         self._lock = threading.Lock()
         self._started = clock.utc_now()
@@ -127,6 +138,11 @@ class Reporter:
             last_resync=self._compared,
             reload_ok=not self._settings_problem,
             reload_time=self._reloaded,
+            rotation=authority.rotation.phase if authority.rotation else None,
+            rotation_waits=len(self._succession.progress.waits_for),
+            roots=tuple(
+                (root.fingerprint, root.not_after.timestamp()) for root in authority.roots
+            ),
             authority_ends=authority.not_after.timestamp() if authority.not_after else None,
         )
 
@@ -148,7 +164,7 @@ class Reporter:
         settings = (
             (Problem(file=file, message=self._settings_problem),) if self._settings_problem else ()
         )
-        now = clock.utc_now()
+        now, authority = clock.utc_now(), self._parts.authority.look()
         return HostStatus(
             pid=os.getpid(),
             version=__version__,
@@ -156,7 +172,8 @@ class Reporter:
             heartbeat_at=now,
             settings_digest=self._settings.digest,
             docker_problem=self._docker_problem,
-            authority=self._parts.authority.look(),
+            authority=authority,
+            rotation=self._rotation(authority),
             problems=(*settings, *self._problems),
             orphans=self._orphans,
             conditions=self._conditions(),
@@ -165,14 +182,39 @@ class Reporter:
 
     def _conditions(self) -> tuple[Condition, ...]:
         """Return what a person must know about the host as a whole."""
-        if not self._parts.brake.engaged:
-            return ()
-        return (
-            Condition(
-                type=ConditionType.STALLED,
-                status=ConditionStatus.TRUE,
-                reason="MassRemoval",
-                message=self._parts.brake.engaged,
-                last_transition_time=clock.utc_now(),
-            ),
+        found = []
+        seen = self._parts.authority.look()
+        told = self._rotation(seen)
+        if seen.rotation and told:
+            found.append(
+                Condition(
+                    type=ConditionType.STALLED if told.problem else ConditionType.RECONCILING,
+                    status=ConditionStatus.TRUE,
+                    reason="AuthorityRotationBroken" if told.problem else "AuthorityRotation",
+                    message=told.problem or told.message,
+                    last_transition_time=seen.rotation.since,
+                )
+            )
+        if self._parts.brake.engaged:
+            found.append(
+                Condition(
+                    type=ConditionType.STALLED,
+                    status=ConditionStatus.TRUE,
+                    reason="MassRemoval",
+                    message=self._parts.brake.engaged,
+                    last_transition_time=clock.utc_now(),
+                )
+            )
+        return tuple(found)
+
+    def _rotation(self, authority: SeenAuthority) -> RotationStatus | None:
+        """Return how far the replacement of the root is, if one is under way."""
+        if authority.rotation is None:
+            return None
+        progress = self._succession.progress
+        return RotationStatus(
+            waits_for=progress.waits_for,
+            until=progress.until,
+            problem=authority.rotation.problem or self._succession.problem,
+            message=tell_progress(authority.rotation.phase, progress),
         )

@@ -24,6 +24,7 @@ from cachepilot.daemon.logging import Logger
 from cachepilot.daemon.loop import Loop
 from cachepilot.daemon.metrics import DaemonCollector, registry_of, render
 from cachepilot.daemon.report import Reporter
+from cachepilot.daemon.succession import Succession
 from cachepilot.errors import SettingsError
 from cachepilot.observe.snapshot import Unknown
 from cachepilot.plan.actions import Action
@@ -31,7 +32,7 @@ from cachepilot.plan.shape import LONGEST_STOP
 from cachepilot.reconcile import VisitResult, place_of, reconcile
 from cachepilot.settings import Settings, load_settings
 from cachepilot.spec.document import TenantName
-from cachepilot.wiring import Parts, terms_of
+from cachepilot.wiring import Parts, succession_terms, terms_of
 
 _TICK = 1.0
 # The folder is listed so often even if no event came: a link to elsewhere raises none.
@@ -86,7 +87,17 @@ class Service:
         self._longest_action = (
             LONGEST_STOP + _MOST_CALLS * settings.docker.timeout
         ).total_seconds()
-        self._reporter = Reporter(parts, self._loop, self._fleet, settings)
+        self._succession = Succession(
+            look=parts.authority.look,
+            writer=parts.succession,
+            names=self._names,
+            status=self._fleet.read,
+            visit=partial(self._loop.add, fresh=True),
+            events=parts.events,
+            log=log,
+        )
+        self._reporter = Reporter(parts, self._loop, self._fleet, self._succession, settings)
+        self._roots = Chore("roots", self._replace_root, log)
         self._files = Chore("files", self._refresh, log)
         self._comparison = Chore("comparison", self._compare, log)
         self._docker_events = DockerEvents(
@@ -150,6 +161,7 @@ class Service:
             thread.start()
         self._files.start()
         self._comparison.start()
+        self._roots.start()
         return threads
 
     def _stop(self, threads: list[threading.Thread], http: HttpServer | None) -> None:
@@ -160,7 +172,7 @@ class Service:
         end = clock.monotonic() + _GRACE_TO_STOP
         for thread in threads:
             thread.join(max(0.0, end - clock.monotonic()))
-        for chore in (self._files, self._comparison):
+        for chore in (self._files, self._comparison, self._roots):
             chore.stop(max(0.0, end - clock.monotonic()))
         if http:
             http.close()
@@ -224,6 +236,10 @@ class Service:
             self._loop.add(name)
         return resync
 
+    def _replace_root(self) -> float:
+        """Go on with the replacement of the root as far as every tenant allows."""
+        return self._succession.turn(succession_terms(self._settings))
+
     def _begin(self, names: frozenset[TenantName], unsettled: frozenset[TenantName]) -> None:
         self._compared = True
         for name in sorted(names):
@@ -252,6 +268,7 @@ class Service:
             self._parts.host.use_quarantine(settings.ports.quarantine)
             self._loop.use_resync(settings.daemon.resync.total_seconds())
             self._reporter.use_settings(settings)
+            self._roots.wake()
             for name in sorted(self._names()):
                 self._loop.add(name, fresh=True)
         self._notifier.ready(self._reporter.headline())

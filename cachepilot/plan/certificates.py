@@ -115,6 +115,10 @@ def _certificate_cause(
             "the authority changed",
             authority.exists and leaf.authority != authority.fingerprint,
         ),
+        (
+            "clients are to trust other roots",
+            authority.exists and leaf.roots != authority.bundle,
+        ),
         ("it goes with other client certificates", _trusts_others(spec, seen, leaf)),
         (
             "its lifetime was shortened",

@@ -11,6 +11,23 @@ from cachepilot.status.conditions import Condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RotationStatus:
+    """What the replacement of the root waits for.
+
+    Attributes:
+        waits_for: Tenants that have not proven yet what the phase asks for.
+        until: When the phase ends at the earliest, if that is a matter of time.
+        problem: Why it does not go on, or empty.
+        message: How far it is, in a sentence.
+    """
+
+    waits_for: tuple[str, ...]
+    until: datetime | None
+    problem: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
     """Everything that does not belong to one tenant.
 
@@ -32,3 +49,4 @@ class HostStatus:
     orphans: tuple[tuple[str, str], ...]
     conditions: tuple[Condition, ...]
     tenants: int
+    rotation: RotationStatus | None = None

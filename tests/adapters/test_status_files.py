@@ -426,6 +426,8 @@ def test_the_host_says_what_the_contract_lists(paths, store):
         "fingerprint": "f",
         "notAfter": "2026-03-01T12:00:00Z",
         "problem": "",
+        "roots": [],
+        "rotation": None,
     }
     assert content["problems"] == [
         {"file": "a.yaml", "line": 3, "column": 5, "where": "spec", "message": "no", "hint": ""}

@@ -87,6 +87,10 @@ WAYS_OUT = {
         "The key or certificate of the authority is lost, torn or foreign.",
         "Put `/var/lib/cachepilot/ca` back from a backup; a new one is never made silently.",
     ),
+    "AuthorityRotationBroken": (
+        "Of the host, in `host.json`: a root that comes or goes cannot be read, or a step failed.",
+        "The message says which; see [replacing the root](../how-to/replace-the-root.md).",
+    ),
     "BridgesFull": (
         "Every bridge holds `network.tenantsPerBridge` tenants.",
         "Add a subnet to `network.subnets`.",

@@ -10,7 +10,7 @@ import pytest
 from cachepilot.adapters.yaml_reader import read_documents
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.main import main
-from cachepilot.cli.names import tenant_names
+from cachepilot.cli.names import listed_names, tenant_names
 from cachepilot.settings import Settings
 from cachepilot.spec.parse import Parsed, parse, validate
 from cachepilot.spec.rules import Rules
@@ -106,8 +106,10 @@ def parse_command(text):
                 return  # a folder of the reader's machine
             raise
     names = [word for word in context.params.get("words") or () if "=" not in word]
-    if names:
-        tenant_names(names, needs_noun=context.info_name in ("get", "describe"))
+    if names and context.info_name == "get":
+        listed_names(names)
+    elif names:
+        tenant_names(names, needs_noun=context.info_name == "describe")
 
 
 @pytest.mark.parametrize(

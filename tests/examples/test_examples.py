@@ -97,7 +97,7 @@ def test_the_settings_example_is_valid_for_product_and_editor_and_has_every_key(
 
 
 def test_the_settings_example_shows_the_defaults_except_where_it_says_otherwise():
-    otherwise = {"defaults", "limits", "hostNames"}
+    otherwise = {"authority", "defaults", "limits", "hostNames"}
     shown, silent = check_settings(SETTINGS), Settings()
 
     for name in Settings.model_fields:

@@ -13,6 +13,7 @@ from cachepilot.observe.snapshot import (
     SeenCertificate,
     SeenClientCertificate,
     SeenClients,
+    SeenRoot,
     Unreachable,
 )
 from cachepilot.plan.server_config import (
@@ -164,6 +165,9 @@ class FakeCertificateWriter(_Writer):
                 exists=True,
                 fingerprint="root",
                 not_after=self.world.now + timedelta(days=3650),
+                roots=(
+                    SeenRoot(fingerprint="root", not_after=self.world.now + timedelta(days=3650)),
+                ),
             )
 
     def issue(self, tenant_name, *, revision, names, lifetime, uid, clients, now):
@@ -174,6 +178,7 @@ class FakeCertificateWriter(_Writer):
             not_before=now - timedelta(minutes=5),
             not_after=now + lifetime,
             authority=self.world.authority.fingerprint,
+            roots=self.world.authority.bundle,
             fingerprint=f"{tenant_name}-leaf-{revision}-{self.world.effects}",
             clients=self._clients(tenant_name).authority if clients else "",
         )

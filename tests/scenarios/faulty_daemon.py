@@ -84,7 +84,8 @@ def main() -> None:
     fuse, writers = Fuse(Path(fault_file)), parts.world.writers
     watched = {each.name: Watched(getattr(writers, each.name), fuse) for each in fields(writers)}
     world = replace(parts.world, writers=replace(writers, **watched))
-    run(replace(parts, world=world), settings, configure("info", sys.stdout), stopping)
+    parts = replace(parts, world=world, succession=Watched(parts.succession, fuse))
+    run(parts, settings, configure("info", sys.stdout), stopping)
     lock.release()
 
 

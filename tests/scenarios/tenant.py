@@ -134,7 +134,7 @@ class Tenant:
         options.setdefault("password", self.password())
         if listener == "tls":
             ca = str(self.host.public_ca)
-            options |= {"ssl": True, "ssl_ca_certs": ca, "ssl_check_hostname": True}
+            options = {"ssl": True, "ssl_ca_certs": ca, "ssl_check_hostname": True} | options
         with redis.Redis(
             host=host,
             port=self.port(listener),

@@ -7,10 +7,13 @@ from datetime import datetime
 
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot.certificates import (
+    RotationPhase,
     SeenAuthority,
     SeenCertificate,
     SeenClientCertificate,
     SeenClients,
+    SeenRoot,
+    SeenRotation,
 )
 from cachepilot.observe.snapshot.containers import (
     ContainerShape,
@@ -42,6 +45,7 @@ __all__ = [
     "Published",
     "Resources",
     "Role",
+    "RotationPhase",
     "SeenAuthority",
     "SeenCertificate",
     "SeenClientCertificate",
@@ -52,6 +56,8 @@ __all__ = [
     "SeenFailedLogins",
     "SeenFiles",
     "SeenHost",
+    "SeenRoot",
+    "SeenRotation",
     "SeenServer",
     "SeenUser",
     "Snapshot",
