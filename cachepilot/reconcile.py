@@ -19,11 +19,12 @@ from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import Snapshot, Unknown
 from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
 from cachepilot.plan.in_force import spec_in_force
+from cachepilot.plan.logins import customer_logins, list_password_files
 from cachepilot.plan.persistence import plan_relief
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.rotation import next_rotation_step
 from cachepilot.plan.server_config import managed_directives
-from cachepilot.plan.users import CUSTOMER
+from cachepilot.plan.users import expected_users
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence, Reading
@@ -242,10 +243,11 @@ class _Errand:
         questions = Questions(
             image=spec.image,
             bind=spec.bind,
-            password_file=spec.password_file,
+            password_files=list_password_files(spec),
             listeners=spec.listeners,
             directives=managed_directives(spec),
-            customer=CUSTOMER,
+            users=expected_users(spec),
+            logins=customer_logins(spec),
             grace=spec.grace,
             gateways=self.terms.rules.network.gateways,
         )

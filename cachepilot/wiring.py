@@ -22,6 +22,7 @@ from cachepilot.adapters.host import HostFacts
 from cachepilot.adapters.ledger import Ledger
 from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.paths import RootPaths
+from cachepilot.adapters.probe_server import ProbeServers
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.redis_connections import ManagementConnections
@@ -29,6 +30,7 @@ from cachepilot.adapters.redis_orders import RedisOrders
 from cachepilot.adapters.redis_questions import RedisQuestions
 from cachepilot.adapters.removal_brake import RemovalBrake
 from cachepilot.adapters.root_succession import RootSuccession
+from cachepilot.adapters.rule_trials import RuleTrials
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.adapters.tenant_files import TenantFiles
 from cachepilot.apply.ports import AuthorityWriter, Writers
@@ -61,6 +63,7 @@ class Parts:
     events: EventFile
     clients: DockerClients
     connections: ManagementConnections
+    probes: ProbeServers
 
 
 def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) -> Parts:
@@ -107,6 +110,14 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         monotonic=clock.monotonic,
         stopping=stopping,
     )
+    probes = ProbeServers(
+        clients,
+        root=str(paths.root),
+        folder_of=paths.probe,
+        owners=owners,
+        monotonic=clock.monotonic,
+        stopping=stopping,
+    )
     host = HostFacts(
         ledger,
         quarantine=settings.ports.quarantine,
@@ -144,6 +155,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             files=FolderWriter(paths, records, owners=owners),
             containers=engine,
             server=orders,
+            trials=RuleTrials(connections, probes, records),
         ),
         status=board,
         utc_now=clock.utc_now,
@@ -163,6 +175,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         events=EventFile(paths.events, owner=readers_group),
         clients=clients,
         connections=connections,
+        probes=probes,
     )
 
 

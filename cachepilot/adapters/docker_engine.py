@@ -113,9 +113,9 @@ class DockerEngine:
             for row in rows
         )
 
-    def has_image(self, image: str) -> bool | None:
-        """Return whether the engine has *image*; None when it is silent."""
-        return self._supplies.has_image(image)
+    def image_id(self, image: str) -> str | None:
+        """Return which content *image* stands for: empty if it is not there, None in silence."""
+        return self._supplies.image_id(image)
 
     # Verbs ------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
         exit_code=state.get("ExitCode") or 0,
         error=state.get("Error") or "",
         oom_killed=bool(state.get("OOMKilled")),
+        image_id=inspected.get("Image") or "",
     )
 
 

@@ -103,16 +103,16 @@ class DockerSupplies:
         self._fetch_lock = threading.Lock()
         self._fetches: dict[str, _Fetch] = {}
 
-    def has_image(self, image: str) -> bool | None:
-        """Return whether the engine has *image*; None when it is silent."""
+    def image_id(self, image: str) -> str | None:
+        """Return which content *image* stands for: empty if it is not there, None in silence."""
         try:
             with engine_errors(f"cannot look for image {image}"):
-                self._clients.get().inspect_image(image)  # type: ignore[no-untyped-call] # stub gap
+                found = self._clients.get().inspect_image(image)  # type: ignore[no-untyped-call] # stub gap
         except docker.errors.NotFound:
-            return False
+            return ""
         except UnavailableError:
             return None
-        return True
+        return str(found["Id"])
 
     def ensure_image(self, image: str) -> None:
         """Fetch *image* unless the engine has it; at most one caller waits for that at a time.
@@ -122,7 +122,7 @@ class DockerSupplies:
             StalledError: There is no such image, or it does not arrive (reason
                 ``ImageUnavailable``).
         """
-        if self.has_image(image):
+        if self.image_id(image):
             return
         patience = 0.0
         with self._fetch_lock:

@@ -20,8 +20,7 @@ from cachepilot.adapters.paths import CONFIGURATION, USERS, RootPaths
 from cachepilot.adapters.records import UNKNOWN, Records
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.memory import Memory
-from cachepilot.observe.snapshot import SeenFiles
-from cachepilot.plan.users import CUSTOMER
+from cachepilot.observe.snapshot import SeenFiles, SeenPasswordFile
 from cachepilot.spec.document import TenantName
 
 
@@ -44,14 +43,17 @@ class FolderReader:
         self._owners = owners
 
     def look(
-        self, tenant_name: TenantName, memory: Memory, *, password_file: str | None
+        self,
+        tenant_name: TenantName,
+        memory: Memory,
+        *,
+        password_files: tuple[tuple[str, str], ...],
     ) -> SeenFiles:
-        """Return the state of the serving instance's folders."""
+        """Return the state of the serving instance's folders, and of (user, path) elsewhere."""
         conf = self._paths.conf(tenant_name, memory.instance)
         uid = memory.reservation.uid if memory.reservation else None
         data = self._look_into(tenant_name, memory.instance, uid)
         configuration, users = _read(conf / CONFIGURATION), _read(conf / USERS)
-        revision, problem = self._look_at_password(tenant_name, password_file)
         return SeenFiles(
             folders_ready=uid is not None
             and data is not None
@@ -63,8 +65,10 @@ class FolderReader:
             has_dump=data is not None and data.has_dump,
             has_append_only=data is not None and data.has_append_only,
             data_problem=self._data_problem(tenant_name, memory, data),
-            password_file=revision,
-            password_problem=problem,
+            passwords=tuple(
+                self._look_at_password(tenant_name, user, Path(path))
+                for user, path in password_files
+            ),
         )
 
     def check_data(self, tenant_name: TenantName, instance: int) -> None:
@@ -118,17 +122,14 @@ class FolderReader:
             return look_into(folder, uid=uid if self._owners else None)
 
     def _look_at_password(
-        self, tenant_name: TenantName, path: str | None
-    ) -> tuple[int | None, str]:
-        """Return (revision, or 0 for a new password; problem)."""
-        if path is None:
-            return None, ""
+        self, tenant_name: TenantName, user: str, path: Path
+    ) -> SeenPasswordFile:
         try:
-            secret = self._passwords.read(Path(path))
+            secret = self._passwords.read(path)
         except StalledError as error:
-            return None, str(error)
-        revision = self._records.revision_of(tenant_name, CUSTOMER, secret.sha256())
-        return 0 if revision == UNKNOWN else int(revision), ""
+            return SeenPasswordFile(user=user, revision=None, problem=str(error))
+        found = self._records.revision_of(tenant_name, user, secret.sha256())
+        return SeenPasswordFile(user=user, revision=0 if found == UNKNOWN else int(found))
 
     def _mask(self, tenant_name: TenantName, content: bytes) -> str:
         return mask_acl(

@@ -16,6 +16,9 @@ ROOT = "io.cachepilot.root"
 # has the same path, but the container still sees the old one. While it is mounted a number cannot
 # change; where numbers do not outlast a mount, a container is replaced once too often after it.
 INODES = "io.cachepilot.inodes"
+# On a container that only tries rules, in place of the first three: the name of a tenant. Nobody
+# but who made it minds it, and a daemon that starts removes what another left.
+PROBE = "io.cachepilot.probe"
 # On networks: the index-bearing name of the shared bridge.
 NETWORK = "io.cachepilot.network"
 

@@ -110,6 +110,10 @@ class RootPaths:
         """Return the folder in which one server instance makes its socket."""
         return self.tenants.joinpath(name, "run", str(instance))
 
+    def probe(self, name: TenantName) -> Path:
+        """Return the folder in which a server makes its socket that only tries rules."""
+        return self.tenants.joinpath(name, "probe")
+
     def data(self, name: TenantName, instance: int) -> Path:
         """Return the data folder of one server instance."""
         return self.tenants.joinpath(name, "data", str(instance))

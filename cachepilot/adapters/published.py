@@ -77,6 +77,11 @@ class PublishedTenant:
         """Where clients connect."""
         return tuple(_object(each) for each in self.status.get("endpoints") or ())
 
+    @property
+    def users(self) -> tuple[Mapping[str, Any], ...]:
+        """Who can log in."""
+        return tuple(_object(each) for each in self.status.get("users") or ())
+
     def condition(self, kind: str) -> Mapping[str, Any]:
         """Return the condition of type *kind*; empty when it does not apply."""
         return next((each for each in self.conditions if each.get("type") == kind), {})

@@ -15,6 +15,7 @@ from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.secret import Secret
 from cachepilot.observe.memory import Memory, Reservation, SeenCredential
+from cachepilot.observe.user_memory import KeptRules
 from cachepilot.spec.document import PersistenceMode, TenantName
 
 PASSWORD_LENGTH = 32
@@ -85,7 +86,7 @@ class RecordWriter:
             record = _with_password(record, fresh, drawn)
             if wish is None:
                 return record
-            return replace(record, memory=replace(record.memory, rotated_at=wish))
+            return replace(record, memory=record.memory.with_rotation(user, wish))
 
         self._records.change(tenant_name, draw)
 
@@ -120,13 +121,21 @@ class RecordWriter:
     def forget_credentials(
         self, tenant_name: TenantName, *, user: str, revisions: tuple[int, ...]
     ) -> None:
-        """Remove passwords from the record."""
-        self._records.change(
-            tenant_name,
-            lambda record: _keep(
+        """Remove passwords from the record; with the last of a user its served wish goes too."""
+
+        def forget(record: Record) -> Record:
+            kept = _keep(
                 record, lambda seen, _: seen.user != user or seen.revision not in revisions
-            ),
-        )
+            )
+            if kept.memory.credentials_of(user):
+                return kept
+            return replace(kept, memory=kept.memory.with_rotation(user, None))
+
+        self._records.change(tenant_name, forget)
+
+    def remember_rules(self, tenant_name: TenantName, *, rules: tuple[KeptRules, ...]) -> None:
+        """Record what the users of the spec may do on the server."""
+        self._records.amend(tenant_name, lambda memory: replace(memory, rules=rules))
 
     def begin_restart(self, tenant_name: TenantName, *, wish: str, at: datetime) -> None:
         """Record which wish is being served."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,7 +18,6 @@ from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.errors import UnavailableError
 from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import SeenConnection, SeenFailedLogins, SeenServer
-from cachepilot.plan.users import CUSTOMER
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
@@ -42,13 +41,13 @@ def ask_about_clients(
     """
     found: dict[str, Any] = {}
     try:
-        if questions.older_than is not None and seen.clients <= _MOST_LISTED:
+        if questions.older_than and seen.clients <= _MOST_LISTED:
             listed = _ask(connections.get(tenant_name, instance), "CLIENT", "LIST")
-            shown, count = read_connections(listed, questions.older_than)
+            shown, count = read_connections(listed, dict(questions.older_than))
             found |= {"old_connections": shown, "old_connection_count": count}
-        if questions.failed_within is not None:
+        if questions.failed_within:
             log = _ask(connections.get(tenant_name, instance), "ACL", "LOG", str(_MOST_LOGGED))
-            found["failed_logins"] = read_failed_logins(log, questions.failed_within)
+            found["failed_logins"] = read_failed_logins(log, dict(questions.failed_within))
     except redis.exceptions.ResponseError:
         pass
     except (redis.exceptions.RedisError, UnavailableError, OSError):
@@ -57,9 +56,9 @@ def ask_about_clients(
 
 
 def read_connections(
-    answer: object, older_than: timedelta
+    answer: object, older_than: Mapping[str, timedelta]
 ) -> tuple[tuple[SeenConnection, ...], int]:
-    """Return from CLIENT LIST the customer's older connections, the oldest first, and how many.
+    """Return from CLIENT LIST the older connections of users, the oldest first, and how many.
 
     A server counts whole seconds, so one that is a second too young may be among them. Not all
     are returned if they are many.
@@ -68,9 +67,11 @@ def read_connections(
     for line in str(answer).splitlines():
         fields = _fields(line)
         age = _number(fields.get("age"))
-        if fields.get("user") == CUSTOMER and age + 1 >= older_than.total_seconds():
+        user = fields.get("user", "")
+        if user in older_than and age + 1 >= older_than[user].total_seconds():
             found.append(
                 SeenConnection(
+                    user=user,
                     address=shorten(fields.get("addr", ""), _LONGEST),
                     name=shorten(fields.get("name", ""), _LONGEST),
                     age_seconds=age,
@@ -80,23 +81,26 @@ def read_connections(
     return tuple(found[:_MOST_SHOWN]), len(found)
 
 
-def read_failed_logins(answer: object, within: timedelta) -> tuple[SeenFailedLogins, ...]:
-    """Return from ACL LOG where the customer's user was refused lately, by address and name.
+def read_failed_logins(
+    answer: object, within: Mapping[str, timedelta]
+) -> tuple[SeenFailedLogins, ...]:
+    """Return from ACL LOG where users were refused lately, by user, address and name.
 
     A server keeps a bounded log, counts what repeats, and never says which password was tried.
     """
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str, str]] = Counter()
     for entry in _entries(answer):
-        recent = float(_number(entry.get("age-seconds"))) <= within.total_seconds()
-        if recent and (entry.get("reason"), entry.get("username")) == ("auth", CUSTOMER):
+        user, age = entry.get("username", ""), float(_number(entry.get("age-seconds")))
+        is_recent = user in within and age <= within[user].total_seconds()
+        if is_recent and entry.get("reason") == "auth":
             client = _fields(entry.get("client-info", ""))
             address = client.get("addr", "").rpartition(":")[0].strip("[]")
             name = client.get("name", "")
             times = _number(entry.get("count"))
-            counts[shorten(address, _LONGEST), shorten(name, _LONGEST)] += times
+            counts[user, shorten(address, _LONGEST), shorten(name, _LONGEST)] += times
     return tuple(
-        SeenFailedLogins(address=address, name=name, count=count)
-        for (address, name), count in counts.most_common(_MOST_SHOWN)
+        SeenFailedLogins(user=user, address=address, name=name, count=count)
+        for (user, address, name), count in counts.most_common(_MOST_SHOWN)
     )
 
 

@@ -16,7 +16,6 @@ from cachepilot.adapters.redis_errors import is_busy, is_saturated, is_silence, 
 from cachepilot.errors import UnavailableError
 from cachepilot.observe.ports import ClientQuestions
 from cachepilot.observe.snapshot import Engine, SeenServer, SeenUser, Unreachable
-from cachepilot.plan.users import USUAL_USERS
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
 
@@ -26,7 +25,7 @@ _DATABASE = re.compile(r"db\d+")
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
 # Far more than an honest server has; a dishonest one must not fill our logs.
 _MOST_USERS = 32
-_LONGEST_NAME, _LONGEST_VALUE = 64, 1024
+_LONGEST_NAME, _LONGEST_VALUE, _LONGEST_RULES = 64, 1024, 8192
 _BEYOND_COUNTING = 1 << 63
 _SHOWN_FLAGS = frozenset({"on", "off", "nopass"})
 
@@ -56,15 +55,16 @@ class RedisQuestions:
         *,
         instance: int,
         directives: tuple[str, ...],
+        users: tuple[str, ...],
         clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
         """Return the server's own answers, or why it gave none.
 
         A kept connection that broke, as every restart breaks it, is replaced once.
         """
-        answer = self._ask_once(tenant_name, instance, directives, clients)
+        answer = self._ask_once(tenant_name, instance, directives, users, clients)
         if isinstance(answer, Unreachable) and not answer.saturated:
-            answer = self._ask_once(tenant_name, instance, directives, clients)
+            answer = self._ask_once(tenant_name, instance, directives, users, clients)
         return answer
 
     def _ask_once(
@@ -72,6 +72,7 @@ class RedisQuestions:
         tenant_name: TenantName,
         instance: int,
         directives: tuple[str, ...],
+        expected: tuple[str, ...],
         clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
         try:
@@ -81,11 +82,11 @@ class RedisQuestions:
                 ("INFO", *_SECTIONS),
                 ("CONFIG GET", *directives),
                 ("ACL USERS",),
-                *(("ACL GETUSER", name) for name in USUAL_USERS),
+                *(("ACL GETUSER", name) for name in expected),
             )
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
-            users: Reply = dict(zip(USUAL_USERS, ours, strict=True))
+            users: Reply = dict(zip(expected, ours, strict=True))
             strangers = [str(name) for name in found[:_MOST_USERS] if name not in users]
             asked_again = (("ACL GETUSER", name) for name in strangers)
             users |= zip(strangers, _ask_together(client, *asked_again), strict=True)
@@ -147,9 +148,9 @@ class RedisQuestions:
             passwords=tuple(
                 sorted(self._revision_of(tenant_name, name, text) for text in reply["passwords"])
             ),
-            keys=shorten(" ".join(reply["keys"]), _LONGEST_VALUE),
-            channels=shorten(" ".join(reply["channels"]), _LONGEST_VALUE),
-            commands=shorten(" ".join(rules), 8 * _LONGEST_VALUE),
+            keys=shorten(" ".join(reply["keys"]), _LONGEST_RULES),
+            channels=shorten(" ".join(reply["channels"]), _LONGEST_RULES),
+            commands=shorten(" ".join(rules), _LONGEST_RULES),
         )
 
 

@@ -23,12 +23,13 @@ from cachepilot.spec.document import (
 )
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.quantities import duration_from_text, duration_to_text
-from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.tenant import TenantSpec, UserSpec
 from cachepilot.status.conditions import (
     Condition,
     ConditionStatus,
     ConditionType,
     Endpoint,
+    PublishedUser,
     TenantStatus,
     Waiting,
 )
@@ -65,6 +66,10 @@ def render_tenant(status: TenantStatus) -> Json:
             ],
             "certificate": _render_certificate(status),
             "clientCertificates": _render_clients(status),
+            "users": [
+                {"name": each.name, "revision": each.revision, "since": _since(each)}
+                for each in status.users
+            ],
             "problems": list(status.problems),
             "plan": list(status.plan),
             "waiting": _render_waiting(status.waiting) if status.waiting else None,
@@ -109,6 +114,7 @@ def parse_tenant(content: Json) -> TenantStatus:
         spec=_parse_spec(name, content["spec"]) if content["spec"] else None,
         conditions=tuple(_parse_condition(each) for each in status["conditions"]),
         endpoints=tuple(Endpoint(**each) for each in status["endpoints"]),
+        users=tuple(_parse_login(each) for each in status.get("users", ())),
         problems=tuple(status["problems"]),
         plan=tuple(status["plan"]),
         snapshot=_snapshots().validate_python(content["snapshot"])
@@ -125,6 +131,19 @@ def _parse_waiting(content: Mapping[str, Any]) -> Waiting:
         message=content["message"],
         until=datetime.fromisoformat(until) if until else None,
         plan=tuple(content["plan"]),
+    )
+
+
+def _since(user: PublishedUser) -> str | None:
+    return rfc3339(user.since) if user.since else None
+
+
+def _parse_login(content: Mapping[str, Any]) -> PublishedUser:
+    since = content["since"]
+    return PublishedUser(
+        name=content["name"],
+        revision=content["revision"],
+        since=datetime.fromisoformat(since) if since else None,
     )
 
 
@@ -165,6 +184,7 @@ def render_spec(spec: TenantSpec) -> Json:
             "rotateEvery": duration_to_text(spec.rotate_every) if spec.rotate_every else None,
             "grace": duration_to_text(spec.grace),
             "scripting": spec.scripting,
+            "users": [_render_user(user) for user in spec.users],
         },
         "maintenance": {
             "window": _render_window(spec.window) if spec.window else None,
@@ -215,6 +235,31 @@ def _render_clients(status: TenantStatus) -> list[Json]:
         }
         for each in status.snapshot.clients.certificates
     ]
+
+
+def _render_user(user: UserSpec) -> Json:
+    return {
+        "name": user.name,
+        "keys": list(user.keys),
+        "channels": list(user.channels),
+        "commands": list(user.commands),
+        "passwordFile": user.password_file,
+        "rotatedAt": user.rotated_at,
+        "rotateEvery": duration_to_text(user.rotate_every) if user.rotate_every else None,
+    }
+
+
+def _parse_user(content: Mapping[str, Any]) -> UserSpec:
+    every = content["rotateEvery"]
+    return UserSpec(
+        name=content["name"],
+        keys=tuple(content["keys"]),
+        channels=tuple(content["channels"]),
+        commands=tuple(content["commands"]),
+        password_file=content["passwordFile"],
+        rotated_at=content["rotatedAt"],
+        rotate_every=duration_from_text(every) if every else None,
+    )
 
 
 def render_condition(condition: Condition) -> Json:
@@ -278,6 +323,7 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         window=_parse_window(window) if window else None,
         open_until=maintenance.get("openUntil"),
         restarted_at=content["restartedAt"],
+        users=tuple(_parse_user(each) for each in auth.get("users", ())),
     )
 
 

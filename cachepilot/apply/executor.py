@@ -60,6 +60,8 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         _contain(action, writers)
     elif isinstance(action, a.ServerAction):
         _tell(action, writers)
+    elif isinstance(action, a.TrialAction):
+        _try(action, writers)
     else:
         assert_never(action)
 
@@ -92,6 +94,8 @@ def _remember(action: a.MemoryAction, writers: Writers, *, now: datetime) -> Non
             memory.remember_persistence(name, mode=mode)
         case a.RememberWait(wait=wait):
             memory.remember_wait(name, wait=wait)
+        case a.RememberRules(rules=rules):
+            memory.remember_rules(name, rules=rules)
         case a.RememberApplied(fingerprint=fingerprint):
             memory.remember_applied(name, fingerprint=fingerprint)
         case _:
@@ -183,6 +187,18 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
             containers.rename(name, container_id=container_id, role=role)
         case a.UpdateResources(container_id=container_id, resources=resources):
             containers.update(container_id=container_id, resources=resources)
+        case _:
+            assert_never(action)
+
+
+def _try(action: a.TrialAction, writers: Writers) -> None:
+    name, trials, users = action.tenant_name, writers.trials, action.users
+    image, image_id = action.image, action.image_id
+    match action:
+        case a.TryRules(instance=instance):
+            trials.on_server(name, instance=instance, image=image, image_id=image_id, users=users)
+        case a.TryRulesApart(uid=uid):
+            trials.apart(name, image=image, image_id=image_id, uid=uid, users=users)
         case _:
             assert_never(action)
 

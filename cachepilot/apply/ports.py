@@ -12,7 +12,8 @@ from typing import Protocol
 
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Resources, Role
-from cachepilot.plan.actions import AclUser, Workload
+from cachepilot.observe.user_memory import KeptRules
+from cachepilot.plan.actions import AclUser, TriedUser, Workload
 from cachepilot.spec.document import PersistenceMode, TenantName
 
 
@@ -78,6 +79,9 @@ class MemoryWriter(Protocol):
 
     def remember_wait(self, tenant_name: TenantName, *, wait: tuple[int, datetime] | None) -> None:
         """Record which generation's wish to end serving waits, and until when."""
+
+    def remember_rules(self, tenant_name: TenantName, *, rules: tuple[KeptRules, ...]) -> None:
+        """Record what the users of the spec may do on the server, and forget all others' rules."""
 
     def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
         """Record which directives the server was seen to have; empty for a doubt."""
@@ -314,6 +318,45 @@ class AuthorityWriter(Protocol):
         """Delete the root that left, then record that the rotation is over."""
 
 
+class TrialWriter(Protocol):
+    """Tries rules of users, and records every verdict before it says how that ended.
+
+    Nothing that was made for a trial is left when a verb returns; what a crash left is taken away
+    by the next trial, or when the daemon starts.
+    """
+
+    def on_server(
+        self,
+        tenant_name: TenantName,
+        *,
+        instance: int,
+        image: str,
+        image_id: str,
+        users: tuple[TriedUser, ...],
+    ) -> None:
+        """Try rules on the running server.
+
+        Raises:
+            StalledError: It refuses rules that the spec asks for (reason ``UserRulesRefused``).
+        """
+
+    def apart(
+        self,
+        tenant_name: TenantName,
+        *,
+        image: str,
+        image_id: str,
+        uid: int,
+        users: tuple[TriedUser, ...],
+    ) -> None:
+        """Try rules on a server of *image* that nobody can reach.
+
+        Raises:
+            StalledError: It refuses rules that the spec asks for, or no server runs (reason
+                ``UserRulesRefused``).
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writers:
     """Everything one visit may change."""
@@ -323,3 +366,4 @@ class Writers:
     files: FileWriter
     containers: ContainerWriter
     server: ServerWriter
+    trials: TrialWriter

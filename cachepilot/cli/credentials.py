@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="USER",
     default="default",
     show_default=True,
-    help="Whose password, such as cachepilot-metrics for an exporter.",
+    help="Whose password: a user of spec.auth.users, or cachepilot-metrics for an exporter.",
 )
 @click.option("--reveal", is_flag=True, help="Yes, show the password on this screen.")
 @output_option("text", "json")
@@ -80,7 +80,7 @@ def _refuse_keys_of_the_house(user: str) -> None:
         raise CommandError(
             f"will not show the password of user {user}: it is the daemon's own",
             exit_code=Exit.USAGE,
-            hint="cachepilot-metrics may ask for figures, default works on data",
+            hint="add the user you need to spec.auth.users",
         )
 
 

@@ -73,6 +73,7 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
         else:
             print_text(line)
     _section("Spec", _fields(tenant.spec))
+    _section("Users", _users(tenant))
     _section("Endpoints", table([_endpoint(each) for each in tenant.endpoints]))
     _section("Conditions", _conditions(tenant, invocation))
     _section("Problems", [str(each) for each in status.get("problems") or ()])
@@ -91,7 +92,7 @@ def _section(title: str, lines: Sequence[str]) -> None:
 
 
 def _fields(spec: Mapping[str, Any]) -> list[str]:
-    rows = [(f"{key}:", _shown(key, value)) for key, value in _leaves(spec)]
+    rows = [(f"{key}:", _shown(key, value)) for key, value in _leaves(spec) if key != "auth.users"]
     return table([row for row in rows if row[1]])
 
 
@@ -111,6 +112,30 @@ def _shown(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _users(tenant: PublishedTenant) -> list[str]:
+    """Return who can log in, with the revision of the password and what the document allows."""
+    auth = _mapping(tenant.spec.get("auth"))
+    said = {str(each.get("name")): each for each in map(_mapping, auth.get("users") or ())}
+    known = {str(each.get("name")): each for each in map(_mapping, tenant.users)}
+    rows = [
+        (
+            name,
+            str(known[name].get("revision", "-")) if name in known else "-",
+            str(known[name].get("since") or "-") if name in known else "-",
+            _allowed(said[name]) if name in said else "-",
+        )
+        for name in dict.fromkeys((*known, *said))
+    ]
+    return table(rows, headers=("USER", "PASSWORD", "SINCE", "MAY")) if rows else []
+
+
+def _allowed(user: Mapping[str, Any]) -> str:
+    """Return the rules of a user as servers write them."""
+    keys = [key if str(key).startswith("%") else f"~{key}" for key in user.get("keys") or ()]
+    channels = [f"&{channel}" for channel in user.get("channels") or ()]
+    return " ".join(map(str, (*keys, *channels, *(user.get("commands") or ()))))
 
 
 def _endpoint(endpoint: Mapping[str, Any]) -> tuple[str, str]:

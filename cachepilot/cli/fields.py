@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachepilot.settings import Settings
@@ -34,8 +34,16 @@ class Field:
     is_required: bool = False
 
     @property
+    def is_list(self) -> bool:
+        """Whether the fields below are those of each entry of a list."""
+        return "array" in self.content.get("type", ())
+
+    @property
     def fields(self) -> dict[str, Field]:
-        """The fields below this one, by key."""
+        """The fields below this one, by key; of a list, those that each entry has."""
+        if self.is_list:
+            entry = _followed(self.content.get("items", {}), self.root)
+            return replace(self, path=f"{self.path}[]", content=entry).fields
         required = self.content.get("required", ())
         found = {
             key: self._child(key, value, is_required=key in required)
@@ -68,7 +76,7 @@ class Field:
             yield "Pattern", str(content["pattern"])
         if content.get("examples"):
             yield "Example", ", ".join(map(_value, content["examples"]))
-        if "x-disruption" in content and not self.fields:
+        if "x-disruption" in content and (self.is_list or not self.fields):
             yield "Disruption", str(content["x-disruption"])
 
     @property

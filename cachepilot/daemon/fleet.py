@@ -47,7 +47,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._statuses: dict[TenantName, TenantStatus] = {}
         self._complaints: dict[TenantName, str] = {}
-        self._failed: dict[TenantName, frozenset[tuple[str, str]]] = {}
+        self._failed: dict[TenantName, frozenset[tuple[str, str, str]]] = {}
         self._unpublished = ""
 
     def statuses(self) -> tuple[TenantStatus, ...]:

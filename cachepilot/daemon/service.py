@@ -6,7 +6,7 @@ import gc
 import random  # noqa: TID251 - the one place that makes the generator which others are handed
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from cachepilot.daemon.loop import Loop
 from cachepilot.daemon.metrics import DaemonCollector, registry_of, render
 from cachepilot.daemon.report import Reporter
 from cachepilot.daemon.succession import Succession
-from cachepilot.errors import SettingsError
+from cachepilot.errors import SettingsError, UnavailableError
 from cachepilot.observe.snapshot import Unknown
 from cachepilot.plan.actions import Action
 from cachepilot.plan.shape import LONGEST_STOP
@@ -70,6 +70,8 @@ class Service:
         self._stopping = stopping
         self._reload = threading.Event()
         self._compared = False
+        self._begun = clock.utc_now()
+        self._cleared = False
         self._fleet = Fleet(parts.board, parts.events, log, utc_now=clock.utc_now)
         # Everything that a visit says goes through the fleet, which the metrics read.
         self._world = replace(parts.world, status=self._fleet)
@@ -220,6 +222,7 @@ class Service:
                 self._begin(names, names)
             return min(resync, _REFRESH_EVERY)
         self._parts.authority.mend()
+        self._clear_away()
         rows = by_tenant(found)
         self._on_docker("")
         self._reporter.note_comparison(find_orphans(names, found))
@@ -239,6 +242,13 @@ class Service:
     def _replace_root(self) -> float:
         """Go on with the replacement of the root as far as every tenant allows."""
         return self._succession.turn(succession_terms(self._settings))
+
+    def _clear_away(self) -> None:
+        """Remove, once, what a daemon before was trying rules on when it was killed."""
+        if not self._cleared:
+            with suppress(UnavailableError):
+                self._parts.probes.discard_all(before=self._begun)
+                self._cleared = True
 
     def _begin(self, names: frozenset[TenantName], unsettled: frozenset[TenantName]) -> None:
         self._compared = True

@@ -26,20 +26,22 @@ class Questions:
     Attributes:
         image: The wanted image.
         bind: The wanted addresses.
-        password_file: The author's password file, if any.
+        password_files: (user, path) of each password that the author chooses.
         listeners: For each listener that the spec opens, the port it pins, or None.
         directives: The server's directives that we answer for.
-        customer: Name of the user that the tenant's clients log in as.
+        users: Names of everybody who should be on the server.
+        logins: Names of the users that the tenant's clients log in as.
         grace: How long a password that was replaced still works.
         gateways: The bridges' own addresses, which hide the clients that come through them.
     """
 
     image: str
     bind: tuple[str, ...]
-    password_file: str | None
+    password_files: tuple[tuple[str, str], ...]
     listeners: tuple[tuple[str, int | None], ...]
     directives: tuple[str, ...]
-    customer: str
+    users: tuple[str, ...]
+    logins: tuple[str, ...]
     grace: timedelta
     gateways: frozenset[str]
 
@@ -56,7 +58,7 @@ def collect(
     memory = readers.memory.recall(tenant_name)
     authority = readers.certificates.authority()
     containers = readers.containers.find(tenant_name)
-    files = readers.files.look(tenant_name, memory, password_file=questions.password_file)
+    files = readers.files.look(tenant_name, memory, password_files=questions.password_files)
     snapshot = Snapshot(
         tenant_name=tenant_name,
         at=now,
@@ -113,7 +115,9 @@ def _ask_server(
     name = snapshot.tenant_name
     needs_image = container is None or container.shape.image != questions.image
     if needs_image and not isinstance(snapshot.containers, Unknown):
-        snapshot = replace(snapshot, image_exists=readers.containers.has_image(questions.image))
+        found = readers.containers.image_id(questions.image)
+        exists = None if found is None else bool(found)
+        snapshot = replace(snapshot, image_exists=exists, image_id=found or "")
     if isinstance(snapshot.containers, Unknown):
         # The engine's silence says nothing about the server, which may well be serving.
         return replace(snapshot, server=_ask(snapshot, questions, readers))
@@ -128,6 +132,7 @@ def _ask(snapshot: Snapshot, questions: Questions, readers: Readers) -> SeenServ
         snapshot.tenant_name,
         instance=snapshot.memory.instance,
         directives=questions.directives,
+        users=questions.users,
         clients=_ask_about_clients(snapshot, questions),
     )
     if isinstance(server, Unreachable) or not server.failed_logins:
@@ -144,13 +149,16 @@ def _ask(snapshot: Snapshot, questions: Questions, readers: Readers) -> SeenServ
 def _ask_about_clients(snapshot: Snapshot, questions: Questions) -> ClientQuestions:
     """Return what matters of clients after a password was replaced."""
     memory, now = snapshot.memory, snapshot.at
-    current = memory.credential(questions.customer)
-    if current is None or current.since is None or current.revision == 1:
-        return ClientQuestions()
-    since = min(current.since, now)
-    over = now - (since + questions.grace)
-    in_force = [kept for kept in memory.credentials_of(questions.customer) if not kept.pending]
-    return ClientQuestions(
-        older_than=now - since if len(in_force) > 1 else None,
-        failed_within=over if over > timedelta(0) else None,
-    )
+    older: dict[str, timedelta] = {}
+    failed: dict[str, timedelta] = {}
+    for user in questions.logins:
+        current = memory.credential(user)
+        if current is None or current.since is None or current.revision == 1:
+            continue
+        since = min(current.since, now)
+        over = now - (since + questions.grace)
+        if len([kept for kept in memory.credentials_of(user) if not kept.pending]) > 1:
+            older[user] = now - since
+        if over > timedelta(0):
+            failed[user] = over
+    return ClientQuestions(older_than=tuple(older.items()), failed_within=tuple(failed.items()))

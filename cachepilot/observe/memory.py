@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cachepilot.observe.user_memory import KeptRules, Verdict
 from cachepilot.spec.document import PersistenceMode
+
+# The user of a server that is there without anybody's asking: the customer's.
+DEFAULT_USER = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,9 @@ class Memory:
             daemon that starts later must not revive it.
         rotated_at: The newest served ``auth.rotatedAt``.
         clients_rotated_at: The newest served ``tls.clientsRotatedAt``.
+        rotations: (user, the newest served ``rotatedAt``) of the users in ``auth.users``.
+        rules: What the users in ``auth.users`` may do on the server, by user.
+        verdicts: How trials of rules ended, the newest first.
         wait: The generation whose wish to end serving waits for data that cannot be saved, and
             until when.
         restarted_at: The newest served ``restartedAt``.
@@ -89,6 +96,9 @@ class Memory:
     retired: bool = False
     rotated_at: str | None = None
     clients_rotated_at: str | None = None
+    rotations: tuple[tuple[str, str], ...] = ()
+    rules: tuple[KeptRules, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     wait: tuple[int, datetime] | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
@@ -100,6 +110,18 @@ class Memory:
     def pending(self, user: str) -> SeenCredential | None:
         """Return the credential that is about to become the documented one, or None."""
         return next((seen for seen in self.credentials_of(user) if seen.pending), None)
+
+    def served_rotation(self, user: str) -> str | None:
+        """Return the newest wish for another password of *user* that was served, as written."""
+        return self.rotated_at if user == DEFAULT_USER else dict(self.rotations).get(user)
+
+    def with_rotation(self, user: str, wish: str | None) -> Memory:
+        """Return this with *wish* as served; None forgets what was served for a user."""
+        if user == DEFAULT_USER:
+            return replace(self, rotated_at=wish)
+        served = dict(self.rotations) | {user: wish}
+        kept = ((who, text) for who, text in sorted(served.items()) if text is not None)
+        return replace(self, rotations=tuple(kept))
 
     def credentials_of(self, user: str) -> tuple[SeenCredential, ...]:
         """Return every credential of *user* that is kept, the newest first."""

@@ -44,17 +44,21 @@ class ContainerReader(Protocol):
     def glance(self) -> tuple[ContainerGlance, ...] | Unknown:
         """Return one row for every container with our labels, in one call."""
 
-    def has_image(self, image: str) -> bool | None:
-        """Return whether the engine has *image*; None when it is silent."""
+    def image_id(self, image: str) -> str | None:
+        """Return which content *image* stands for: empty if it is not there, None in silence."""
 
 
 class FileReader(Protocol):
     """Answers what lies in a tenant's own folders."""
 
     def look(
-        self, tenant_name: TenantName, memory: Memory, *, password_file: str | None
+        self,
+        tenant_name: TenantName,
+        memory: Memory,
+        *,
+        password_files: tuple[tuple[str, str], ...],
     ) -> SeenFiles:
-        """Return the state of the serving instance's folders."""
+        """Return the state of the serving instance's folders, and of (user, path) elsewhere."""
 
 
 class CertificateReader(Protocol):
@@ -102,15 +106,15 @@ class HostReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientQuestions:
-    """What to ask about the customer's clients.
+    """What to ask about the clients of users whose password was replaced.
 
     Attributes:
-        older_than: Age of the connections to list; None lists none.
-        failed_within: How long ago failed logins may be; None asks for none.
+        older_than: By user, the age of the connections to list.
+        failed_within: By user, how long ago failed logins may be.
     """
 
-    older_than: timedelta | None = None
-    failed_within: timedelta | None = None
+    older_than: tuple[tuple[str, timedelta], ...] = ()
+    failed_within: tuple[tuple[str, timedelta], ...] = ()
 
 
 class ServerReader(Protocol):
@@ -122,9 +126,13 @@ class ServerReader(Protocol):
         *,
         instance: int,
         directives: tuple[str, ...],
+        users: tuple[str, ...],
         clients: ClientQuestions,
     ) -> SeenServer | Unreachable:
-        """Return the server's own answers, or why it gave none."""
+        """Return the server's own answers, or why it gave none.
+
+        Of the users that are there, all are told; *users* are those expected.
+        """
 
 
 class EndpointReader(Protocol):

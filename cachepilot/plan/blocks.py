@@ -11,6 +11,7 @@ from cachepilot.plan.clients import clients_blocked
 from cachepilot.plan.identity import password_blocked
 from cachepilot.plan.live import memory_blocked
 from cachepilot.plan.shape import engine_of
+from cachepilot.plan.user_rules import as_tried, rules_refused
 from cachepilot.spec.document import ClientCertificates
 from cachepilot.spec.tenant import TenantSpec
 
@@ -24,6 +25,7 @@ def list_blocks(spec: TenantSpec, seen: Snapshot) -> tuple[Blocked, ...]:
         password_blocked(spec, seen),
         memory_blocked(spec, seen),
         _wrong_engine(spec, seen),
+        rules_refused(spec, seen),
     )
     return tuple(blocked for blocked in found if blocked)
 
@@ -31,6 +33,7 @@ def list_blocks(spec: TenantSpec, seen: Snapshot) -> tuple[Blocked, ...]:
 def feasible(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     """Return *spec* with what cannot be had replaced by what is there already."""
     container = seen.container(Role.SERVER)
+    spec = as_tried(spec, seen)
     if seen.host.foreign_addresses:
         # An address that is away for a moment must not restart a server that is published on it.
         local = tuple(at for at in spec.bind if at not in seen.host.foreign_addresses)

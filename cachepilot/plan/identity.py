@@ -7,6 +7,7 @@ import hashlib
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Snapshot
 from cachepilot.plan.actions import Blocked
+from cachepilot.plan.logins import list_password_files
 from cachepilot.spec.rules import Range, Rules
 from cachepilot.spec.tenant import TenantSpec
 
@@ -48,8 +49,10 @@ def choose_reservation(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Reserv
 
 def password_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     """Return why the author's password file cannot be used, if so."""
-    if spec.password_file and seen.files.password_problem:
-        return Blocked(reason="PasswordFileUnusable", message=seen.files.password_problem)
+    for user, _ in list_password_files(spec):
+        found = seen.files.password_of(user)
+        if found and found.problem:
+            return Blocked(reason="PasswordFileUnusable", message=found.problem)
     return None
 
 

@@ -17,6 +17,7 @@ from cachepilot.plan.actions import (
     Blocked,
     DeleteUser,
     PurgeMemory,
+    RememberRules,
     SetDirectives,
     SetUser,
     UpdateResources,
@@ -29,6 +30,7 @@ from cachepilot.plan.server_config import (
     needs_restart,
 )
 from cachepilot.plan.shape import wanted_resources
+from cachepilot.plan.user_rules import kept_rules
 from cachepilot.plan.users import strangers, user_differences, wanted_users
 from cachepilot.spec.document import MemoryPolicy, PersistenceMode
 from cachepilot.spec.quantities import approximate_size
@@ -159,6 +161,8 @@ def plan_users(
         yield DeleteUser(
             tenant_name=spec.name, cause=cause, instance=seen.memory.instance, user=name
         )
+    if (rules := kept_rules(spec.users)) != memory.rules:
+        yield RememberRules(tenant_name=spec.name, cause="the server has these", rules=rules)
 
 
 def resources_cause(present: Resources, wanted: Resources) -> str:

@@ -17,6 +17,7 @@ from cachepilot.plan.actions import (
     Plan,
     RenameContainer,
     Reserve,
+    TryRulesApart,
     interrupts,
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
@@ -40,9 +41,10 @@ from cachepilot.plan.persistence import (
     plan_leftovers,
     plan_mode_change,
 )
-from cachepilot.plan.rotation import plan_credentials, plan_promotion
+from cachepilot.plan.rotation import plan_credentials, plan_forgetting, plan_promotion
 from cachepilot.plan.server_config import LIVE_ONLY, Directives, wanted_directives
 from cachepilot.plan.stopping import must_not_stop, place_taken, plan_rest
+from cachepilot.plan.trials import assume_taken, plan_fetching, plan_trials
 from cachepilot.plan.unsafe_stop import (
     plan_end_of_script,
     plan_end_of_wait,
@@ -88,11 +90,13 @@ def _hold_back(
     """Return what of *plan* can be done though its disturbing part has to wait."""
     meanwhile = in_force_meanwhile(spec, seen)
     calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
-    # Fetched beforehand: it shortens the outage, and tells now rather than at night that it fails.
+    # Fetched and tried beforehand: it shortens the outage, and tells now rather than at night that
+    # it fails.
     fetched = tuple(
         action
         for action in plan.actions
-        if isinstance(action, EnsureImage) and seen.image_exists is False
+        if (isinstance(action, EnsureImage) and seen.image_exists is False)
+        or isinstance(action, TryRulesApart)
     )
     at_once = (*calm.actions, *fetched)
     waiting = tuple(action for action in plan.actions if action not in at_once)
@@ -114,6 +118,9 @@ def _plan_serving(
 
     With *calm* a running server stays up, even if nothing but a restart would make it right.
     """
+    asked, held = spec, seen.memory.reservation
+    trials = tuple(plan_trials(spec, seen, uid=held.uid)) if held else ()
+    seen = assume_taken(seen, trials)
     blocked = list_blocks(spec, seen)
     spec = feasible(spec, seen)
     chosen = choose_reservation(spec, seen, rules)
@@ -124,7 +131,7 @@ def _plan_serving(
         return Plan((), blocked[0])
 
     first = blocked[0] if blocked else None
-    identity = tuple(_plan_identity(spec, seen, reservation))
+    identity = (*trials, *_plan_identity(spec, seen, reservation))
     spared = only_by_hand(spec, seen, _directives(spec, seen, seen.memory), rules)
     renewal = tuple(plan_certificate(spec, seen, reservation, now, spared=spared))
     unsafe = must_not_stop(spec, seen, reservation)
@@ -161,8 +168,8 @@ def _plan_serving(
     if not server and isinstance(seen.server, SeenServer) and not seen.server.loading:
         # Files first: a start in between must fit what is to be applied.
         live = _plan_live(spec, seen, memory, rules, directives, seen.server)
-        return Plan((*identity, *files, *live), first)
-    return Plan((*identity, *files, *server), first)
+        server = (*live, *plan_forgetting(asked, seen))
+    return Plan((*identity, *files, *server, *plan_fetching(asked, seen)), first)
 
 
 def _plan_down(

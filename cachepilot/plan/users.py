@@ -6,25 +6,24 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 
-from cachepilot.observe.memory import Memory
+from cachepilot.observe.memory import DEFAULT_USER, Memory
 from cachepilot.observe.snapshot import SeenServer, SeenUser
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.passwords import accepted_passwords
+from cachepilot.plan.user_rules import DENIED, EXTRAS, NO_SCRIPTS, as_acl_user
 from cachepilot.spec.tenant import TenantSpec
 
-CUSTOMER = "default"
+CUSTOMER = DEFAULT_USER
 DAEMON = "cachepilot"
 METRICS = "cachepilot-metrics"
 BACKUP = "cachepilot-backup"
 OWN_USERS = (CUSTOMER, DAEMON, METRICS, BACKUP)
 MARKER = "cachepilot-revision"
 _TWIN = "cachepilot-twin-"
-# Whom every server has that was told everything.
-USUAL_USERS = (*OWN_USERS, *(f"{_TWIN}{user}" for user in OWN_USERS), MARKER)
+# Whom nobody can log in as: it lives only while rules are tried.
+PROBE = "cachepilot-probe"
 
 # Only names that every supported engine knows: an unknown one keeps a server from starting.
-_CUSTOMER_COMMANDS = ("+@all", "-@admin", "-@dangerous")
-_CUSTOMER_EXTRAS = ("+info", "+keys", "+flushdb", "+flushall", "+sort", "+sort_ro")
 # None of these has a key pattern, or a channel.
 _COMMANDS = {
     # It configures and saves. It can neither have the data sent to it or elsewhere, as replicas
@@ -53,11 +52,12 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
     the only reliable proof that nobody edited a user's commands is to compare it, on the same
     server, with a user that was given the very same rules.
 
-    The last one is a marker that nobody can use, whose key pattern stands for the commands of all
-    the others: it is set after them, so a server that has it was told all of these rules, and one
-    that has another is told again, because user and twin may still agree on what held before.
+    The last one is a marker that nobody can use, with a key pattern for each of the others that
+    stands for its commands. It is set after them, so a server that has it was told all of these
+    rules; whoever lacks a pattern is told again, because user and twin may still agree on what
+    held before.
     """
-    scripting = () if spec.scripting else ("-@scripting",)
+    denied = DENIED if spec.scripting else (*DENIED, NO_SCRIPTS)
     users = (
         AclUser(
             name=CUSTOMER,
@@ -66,7 +66,7 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
             enabled=memory.credential(CUSTOMER) is not None,
             keys="~*",
             channels="&*",
-            commands=(*_CUSTOMER_COMMANDS, *scripting, *_CUSTOMER_EXTRAS),
+            commands=("+@all", *denied, *(f"+{name}" for name in EXTRAS)),
         ),
         *(
             AclUser(
@@ -77,11 +77,25 @@ def wanted_users(spec: TenantSpec, memory: Memory, now: datetime) -> tuple[AclUs
             )
             for name, commands in _COMMANDS.items()
         ),
+        *(
+            as_acl_user(
+                user,
+                passwords=accepted_passwords(spec, memory, user.name, now),
+                scripting=spec.scripting,
+            )
+            for user in sorted(spec.users, key=lambda each: each.name)
+        ),
     )
     twins = tuple(
         AclUser(name=twin_of(user.name), enabled=False, commands=user.commands) for user in users
     )
-    return (*users, *twins, _marker((*users, *twins)))
+    return (*users, *twins, _marker(users))
+
+
+def expected_users(spec: TenantSpec) -> tuple[str, ...]:
+    """Return the names of everybody on a server that was told everything."""
+    users = (*OWN_USERS, *(user.name for user in spec.users))
+    return (*users, *map(twin_of, users), MARKER)
 
 
 def twin_of(user: str) -> str:
@@ -101,11 +115,11 @@ def user_differences(
 ) -> Iterator[tuple[AclUser, str]]:
     """Yield each user that must be set again, with the reason."""
     live = {user.name: user for user in seen.users}
-    marker = live.get(MARKER)
-    is_told = any(user.name == MARKER and marker and user.keys == marker.keys for user in wanted)
+    told = live[MARKER].keys.split() if MARKER in live else []
     for user in wanted:
         # Which of the two was edited cannot be known, so both are set again.
         other = live.get(user.name.removeprefix(_TWIN) if _is_twin(user) else twin_of(user.name))
+        is_told = user.name == MARKER or _mark(user) in told
         if why := _difference(user, live.get(user.name), other, is_told=is_told):
             yield user, why
 
@@ -116,8 +130,14 @@ def strangers(wanted: tuple[AclUser, ...], seen: SeenServer) -> tuple[str, ...]:
 
 
 def _marker(users: tuple[AclUser, ...]) -> AclUser:
-    revision = hashlib.sha256(repr([user.commands for user in users]).encode()).hexdigest()[:12]
-    return AclUser(name=MARKER, enabled=False, keys=f"~{revision}", commands=("-@all",))
+    marks = " ".join(_mark(user) for user in users)
+    return AclUser(name=MARKER, enabled=False, keys=marks, commands=("-@all",))
+
+
+def _mark(user: AclUser) -> str:
+    """Return the pattern that stands for the commands of a user, or of the one it is a twin of."""
+    revision = hashlib.sha256(repr(user.commands).encode()).hexdigest()[:12]
+    return f"~{user.name.removeprefix(_TWIN)}:{revision}"
 
 
 def _is_twin(user: AclUser) -> bool:
@@ -136,7 +156,7 @@ def _difference(
         ("flags", (("on",) if wanted.enabled else ("off",)) != seen.flags),
         ("keys", wanted.keys != seen.keys),
         ("channels", wanted.channels != seen.channels),
-        ("commands", commands or (not is_told and wanted.name != MARKER)),
+        ("commands", commands or not is_told),
     )
     changed = [what for what, differs in checks if differs]
     return f"{', '.join(changed)} changed" if changed else ""

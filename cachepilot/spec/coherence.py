@@ -21,6 +21,7 @@ from cachepilot.spec.quantities import duration_to_text, size_to_text
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, is_wildcard
 from cachepilot.spec.tree import Fault, Path
+from cachepilot.spec.user_faults import find_place_faults, find_user_faults
 
 SHORTEST_LIFETIME = timedelta(hours=1)
 LONGEST_LIFETIME = timedelta(days=3650)
@@ -62,6 +63,7 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_rotation_faults(spec),
         *_name_faults(document, rules),
         *_password_faults(spec, rules),
+        *find_user_faults(spec, rules),
     )
 
 
@@ -264,21 +266,5 @@ def _may_claim(name: str, pattern: str) -> bool:
 
 
 def _password_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
-    folders = rules.limits.passwordFiles
-    if spec.password_file and not any(_is_below(spec.password_file, folder) for folder in folders):
-        # What was written is not repeated: somebody may have put the password itself here.
-        yield Fault(
-            path=_PASSWORD,
-            message="expected a file below a folder that limits.passwordFiles in the settings "
-            f"names ({', '.join(folders) or 'none'})",
-        )
-
-
-def _is_below(path: str, folder: str) -> bool:
-    """Return whether *path* lies below *folder*, as far as their words tell."""
-    steps, above = _steps(path), _steps(folder)
-    return ".." not in steps and len(steps) > len(above) and steps[: len(above)] == above
-
-
-def _steps(path: str) -> list[str]:
-    return [step for step in path.split("/") if step not in ("", ".")]
+    if spec.password_file:
+        yield from find_place_faults(spec.password_file, _PASSWORD, rules)

@@ -18,6 +18,14 @@ from pydantic_core import PydanticCustomError
 from cachepilot.spec.directives import LIVE, RESTART, EngineConfig, SpecModel
 from cachepilot.spec.maintenance import Cron, TimeZone, WindowLength
 from cachepilot.spec.quantities import Duration, Size
+from cachepilot.spec.user_rules import (
+    MOST_COMMANDS,
+    MOST_PATTERNS,
+    ChannelPattern,
+    CommandRule,
+    KeyPattern,
+    UserName,
+)
 
 TenantName = NewType("TenantName", str)
 
@@ -260,8 +268,37 @@ class TlsFields(SpecModel):
     )
 
 
+class UserFields(SpecModel):
+    """A further user of the server, who may do no more than is said here."""
+
+    name: UserName = Field(description="What clients log in as.", json_schema_extra=LIVE)
+    keys: Annotated[list[KeyPattern], Field(max_length=MOST_PATTERNS)] | None = _field(
+        "Patterns of the keys it may name, such as `app:*`; `%R~app:*` for reading and `%W~app:*` "
+        "for writing alone. None if not said.",
+        LIVE,
+    )
+    channels: Annotated[list[ChannelPattern], Field(max_length=MOST_PATTERNS)] | None = _field(
+        "Patterns of the channels it may publish and subscribe to. None if not said. Whoever is "
+        "subscribed to a channel that is taken away is disconnected.",
+        LIVE,
+    )
+    commands: Annotated[list[CommandRule], Field(min_length=1, max_length=MOST_COMMANDS)] = Field(
+        description="Rules in order, beginning with nothing: `+@read` adds a category, `-keys` "
+        "takes a command away, `+xinfo|stream` adds a part of one. What the user default may not "
+        "do is never granted.",
+        json_schema_extra=LIVE,
+    )
+    passwordFile: AbsolutePath | None = _field(
+        "As auth.passwordFile, for this user; generated if not said.", LIVE
+    )
+    rotatedAt: Instant | None = _field(
+        "As auth.rotatedAt, for this user. auth.rotateEvery and auth.grace are for all users.",
+        LIVE,
+    )
+
+
 class AuthFields(SpecModel):
-    """The customer's password."""
+    """The customer's password, and further users."""
 
     passwordFile: AbsolutePath | None = _field(
         "File whose first line is the password; generated if not said. Readable by root only, and "
@@ -278,6 +315,12 @@ class AuthFields(SpecModel):
     grace: Duration | None = _field(
         "How long a password that was replaced still works. May be changed while it does; `0s` "
         "ends it at once.",
+        LIVE,
+    )
+    users: Annotated[list[UserFields], Field(max_length=64)] | None = _field(
+        "Further users, each with a password of its own. How many there may be is up to "
+        "limits.users of the settings. One that is taken out is gone at once, and its clients are "
+        "disconnected.",
         LIVE,
     )
 

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from cachepilot.spec.document import IMAGE_PATTERN, LABEL_KEY_PATTERN, NAME_PATTERN
 from cachepilot.spec.spelling import did_you_mean, folded
 from cachepilot.spec.tree import Fault, Path, Tree, Value, shorten
+from cachepilot.spec.user_rules import COMMAND_PATTERN, USER_NAME_PATTERN
 
 _SENSITIVE = re.compile(r"pass|secret|token|credential|private|auth", re.IGNORECASE)
 _USER_INFO = re.compile(r"//[^/@\s]*@")
@@ -28,6 +29,10 @@ _PATTERNS = {
     "with a letter or digit at both ends",
     LABEL_KEY_PATTERN: "letters, digits, dots, hyphens, underscores and slashes, "
     "with a letter or digit at both ends",
+    USER_NAME_PATTERN: "letters, digits, dots, hyphens and underscores, at most 48, "
+    "with a letter or digit first",
+    COMMAND_PATTERN: "+ or - before a category or command such as +@read, -keys or "
+    "+xinfo|stream; passwords and patterns have keys of their own",
 }
 
 _EXPECTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -83,7 +88,9 @@ def model_at(model: type[BaseModel], *path: str | int) -> type[BaseModel] | None
     """Return the model of the mapping at *path* below *model*, or None where there is none."""
     found: type[BaseModel] | None = model
     for step in path:
-        annotation = _fields(found).get(str(step)) if found else None
+        if isinstance(step, int):
+            continue  # an entry of a list, whose model was found with the list
+        annotation = _fields(found).get(step) if found else None
         found = _model_of(annotation)
     return found
 

@@ -23,12 +23,13 @@ from cachepilot.spec.document import (
     TenantDocument,
     TenantName,
     TlsFields,
+    UserFields,
     WindowFields,
 )
 from cachepilot.spec.headroom import container_limit
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.rules import Rules
-from cachepilot.spec.tenant import TenantSpec, is_loopback, is_wildcard
+from cachepilot.spec.tenant import TenantSpec, UserSpec, is_loopback, is_wildcard
 from cachepilot.spec.tree import Fault
 
 # Most tenants are idle most of the time. At the engine's own 10 rounds a second a thousand idle
@@ -83,6 +84,21 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         window=_window(maintenance.window or given.maintenance.window),
         open_until=maintenance.openUntil,
         restarted_at=said.restartedAt,
+        users=tuple(_user(each, auth.rotateEvery or given.auth.rotateEvery) for each in auth.users)
+        if auth.users
+        else (),
+    )
+
+
+def _user(said: UserFields, rotate_every: timedelta | None) -> UserSpec:
+    return UserSpec(
+        name=said.name,
+        keys=tuple(said.keys or ()),
+        channels=tuple(said.channels or ()),
+        commands=tuple(said.commands),
+        password_file=said.passwordFile,
+        rotated_at=said.rotatedAt,
+        rotate_every=None if said.passwordFile else rotate_every,
     )
 
 

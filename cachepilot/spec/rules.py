@@ -203,6 +203,12 @@ class Limits(SpecModel):
         description="Folders below which an auth.passwordFile must lie, also once links are "
         "followed; none may be named if empty.",
     )
+    users: int = Field(
+        16,
+        ge=0,
+        le=32,
+        description="Users at most in auth.users; the user default is not counted.",
+    )
 
 
 class Ports(SpecModel):

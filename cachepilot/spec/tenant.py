@@ -19,6 +19,25 @@ from cachepilot.spec.maintenance import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpec:
+    """A further user of the server, as its author describes it.
+
+    Attributes:
+        keys: Patterns of keys, in order; likewise *channels*.
+        commands: Rules that add to nothing, in order.
+        rotate_every: How old a generated password gets, or None.
+    """
+
+    name: str
+    keys: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    commands: tuple[str, ...]
+    password_file: str | None = None
+    rotated_at: str | None = None
+    rotate_every: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
     """What one tenant should be; sizes in bytes, cpus in cores, addresses as text.
 
@@ -36,6 +55,7 @@ class TenantSpec:
         scripting: Whether the customer may run scripts.
         window: When what disturbs clients may happen; None is always.
         open_until: Until when it may happen whatever the window says, as written.
+        users: Further users in the order of the document.
         restarted_at: The newest wish for a restart, as written.
     """
 
@@ -67,6 +87,7 @@ class TenantSpec:
     window: Window | None
     open_until: str | None
     restarted_at: str | None
+    users: tuple[UserSpec, ...] = ()
 
     @property
     def listeners(self) -> tuple[tuple[str, int | None], ...]:

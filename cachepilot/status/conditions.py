@@ -82,6 +82,20 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedUser:
+    """Somebody who can log in.
+
+    Attributes:
+        revision: Counts the passwords this user ever had, from 1.
+        since: When the present one came into force, if that is known.
+    """
+
+    name: str
+    revision: int
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantStatus:
     """Everything we say about one tenant.
 
@@ -93,6 +107,7 @@ class TenantStatus:
         settings_digest: Fingerprint of the settings this status was made under.
         observed_at: When the newest snapshot was taken.
         spec: What is wanted, None while no valid document was ever seen.
+        users: Who can log in, the customer first.
         plan: Lines of what is still to be done.
         snapshot: What ``plan`` and ``diff`` start from; None before the first look.
         waiting: What has to be done besides, but not yet.
@@ -115,6 +130,7 @@ class TenantStatus:
     plan: tuple[str, ...]
     snapshot: Snapshot | None
     waiting: Waiting | None = None
+    users: tuple[PublishedUser, ...] = ()
 
     def condition(self, condition_type: ConditionType) -> Condition | None:
         """Return the condition of *condition_type*, or None when it does not apply."""

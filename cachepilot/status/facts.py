@@ -18,11 +18,13 @@ from cachepilot.plan.applied import only_by_hand
 from cachepilot.plan.clients import client_fault, why_another_authority
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
+from cachepilot.plan.logins import customer_logins
 from cachepilot.plan.passwords import replaced_passwords
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.server_config import differences, wanted_directives
 from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
-from cachepilot.plan.users import CUSTOMER, strangers, user_differences, wanted_users
+from cachepilot.plan.user_rules import as_tried, rules_refused
+from cachepilot.plan.users import strangers, user_differences, wanted_users
 from cachepilot.spec.quantities import duration_to_text
 from cachepilot.spec.rules import DriftMode, Rules
 from cachepilot.spec.tenant import TenantSpec
@@ -147,9 +149,17 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     """Say whether the server knows exactly our users with their newest passwords."""
     if not isinstance(seen.server, SeenServer) or seen.server.loading:
         return Fact.unknown("NoAnswer", "the server could not be asked")
-    wanted = wanted_users(spec, seen.memory, seen.at)
+    tried = as_tried(spec, seen)
+    wanted = wanted_users(tried, seen.memory, seen.at)
     parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, seen.server)]
     parts += [f"user {name} is not ours" for name in strangers(wanted, seen.server)]
+    if refused := rules_refused(spec, seen):
+        return Fact.false("UserRulesRefused", "; ".join((refused.message, *parts)))
+    parts += [
+        f"user {user.name}: its rules were not tried yet"
+        for user in spec.users
+        if user not in tried.users
+    ]
     if parts:
         return Fact.false("Differs", "; ".join(parts))
     agreed = f"{len(wanted)} users were read back as wanted"
@@ -159,18 +169,25 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
 
 
 def _grace(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> str:
-    """Return until when a replaced password works, and who may still use it, or empty."""
-    replaced = replaced_passwords(spec, seen.memory, CUSTOMER)
-    if not replaced or replaced[0].until <= seen.at:
+    """Return until when replaced passwords work, and who may still use them, or empty."""
+    untils = {
+        user: max(old.until for old in replaced)
+        for user in customer_logins(spec)
+        if (replaced := replaced_passwords(spec, seen.memory, user))
+        and replaced[0].until > seen.at
+    }
+    if not untils:
         return ""
-    until = max(old.until for old in replaced)
-    words = f"the password before works until {until:%Y-%m-%d %H:%M:%SZ}"
+    words = "; ".join(
+        f"the password of {user} before works until {until:%Y-%m-%d %H:%M:%SZ}"
+        for user, until in untils.items()
+    )
     if server.old_connections is None:
         return f"{words}; which of its {server.clients} connections are older is not known"
     if not server.old_connections:
         return f"{words}; no connection is older than the new one"
     shown = ", ".join(
-        f"{each.address}{f' ({each.name})' if each.name else ''} for "
+        f"{each.address}{f' ({each.name})' if each.name else ''} as {each.user} for "
         f"{duration_to_text(timedelta(seconds=each.age_seconds))}"
         for each in server.old_connections[:_FEW]
     )

@@ -21,6 +21,6 @@ def tell_failed_logins(failed: SeenFailedLogins) -> str:
         else ""
     )
     return (
-        f"{failed.count} failed logins from {failed.address}{via}{name} since the password before "
-        "stopped to work; maybe somebody there still uses it"
+        f"{failed.count} failed logins as {failed.user} from {failed.address}{via}{name} since "
+        "the password before stopped to work; maybe somebody there still uses it"
     )

@@ -11,6 +11,7 @@ from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.plan.actions import Plan, interrupts
 from cachepilot.plan.clients import asks_clients
+from cachepilot.plan.logins import list_logins
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -20,6 +21,7 @@ from cachepilot.status.conditions import (
     ConditionStatus,
     ConditionType,
     Endpoint,
+    PublishedUser,
     TenantStatus,
     Waiting,
 )
@@ -122,6 +124,7 @@ def summarize(
         spec=visit.spec,
         conditions=conditions,
         endpoints=_endpoints(visit),
+        users=_users(visit),
         problems=tuple(str(problem) for problem in visit.reading.problems),
         plan=visit.plan.lines,
         snapshot=visit.seen,
@@ -298,6 +301,20 @@ def _endpoints(visit: Visit) -> tuple[Endpoint, ...]:
         for listener, port in ports
         if port is not None
         for host in hosts
+    )
+
+
+def _users(visit: Visit) -> tuple[PublishedUser, ...]:
+    """Return who can log in, each with the password that is documented."""
+    if visit.spec is None or visit.spec.state is State.DELETED:
+        return ()
+    known = (
+        (login.user, visit.memory.credential(login.user)) for login in list_logins(visit.spec)
+    )
+    return tuple(
+        PublishedUser(name=user, revision=documented.revision, since=documented.since)
+        for user, documented in known
+        if documented
     )
 
 

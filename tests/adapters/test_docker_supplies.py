@@ -33,6 +33,7 @@ class Engine:
     def inspect_image(self, image):
         if image not in self.images:
             raise docker.errors.ImageNotFound("no such image")
+        return {"Id": f"sha256:{image}"}
 
     def pull(self, name, *, tag, stream, decode):
         self.pulls.append(f"{name}:{tag}")

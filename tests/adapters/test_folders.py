@@ -51,7 +51,7 @@ def prepared(writer, files, uid):
 @pytest.fixture
 def look(reader, records):
     return lambda **more: reader.look(
-        ACME, records.recall(ACME), **({"password_file": None} | more)
+        ACME, records.recall(ACME), **({"password_files": ()} | more)
     )
 
 
@@ -452,17 +452,21 @@ def test_the_authors_password_is_seen_as_a_revision(tmp_path, look, writer):
     path = tmp_path / "password"
     path.write_text("correct-horse-battery\n")
     path.chmod(0o600)
-    asked = {"password_file": str(path)}
+    asked = {"password_files": (("default", str(path)),)}
 
-    assert look(**asked).password_file == 0
+    def held():
+        (seen,) = look(**asked).passwords
+        return seen
+
+    assert held().revision == 0
     writer.adopt_password(ACME, user="default", path=str(path), pending=True, now=NOON)
-    assert look(**asked).password_file == 1
+    assert held().revision == 1
     path.write_text("another-horse-battery\n")
-    assert look(**asked).password_file == 0
+    assert held().revision == 0
     path.chmod(0o644)
-    assert look(**asked).password_file is None
-    assert "chmod 600" in look(**asked).password_problem
-    assert look().password_problem == ""
+    assert held().revision is None
+    assert "chmod 600" in held().problem
+    assert look().passwords == ()
 
 
 @AS_ROOT

@@ -3,8 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cachepilot.adapters.record_format import parse_record
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.memory import Reservation
+from cachepilot.observe.user_memory import KeptRules
 from cachepilot.spec.document import PersistenceMode, TenantName
 from tests.fakes.world import NOON
 
@@ -209,3 +211,32 @@ def test_an_old_password_that_comes_back_prolongs_no_other(tmp_path, records, wr
 
     kept = {each.revision: each.replaced for each in records.recall(ACME).credentials}
     assert kept == {4: None, 3: None, 1: NOON}
+
+
+def test_a_users_wish_is_served_beside_the_customers_and_forgotten_with_its_last_password(
+    records, writer
+):
+    for user, wish in (("default", "first"), ("app", "second")):
+        writer.generate_credential(ACME, user=user, pending=False, wish=wish, now=NOON)
+
+    seen = records.recall(ACME)
+    assert (seen.served_rotation("default"), seen.served_rotation("app")) == ("first", "second")
+
+    writer.generate_credential(ACME, user="app", pending=False, wish=None, now=NOON)
+    writer.forget_credentials(ACME, user="app", revisions=(1,))
+    assert records.recall(ACME).served_rotation("app") == "second"
+    writer.forget_credentials(ACME, user="app", revisions=(2,))
+    assert records.recall(ACME).served_rotation("app") is None
+    assert records.recall(ACME).served_rotation("default") == "first"
+
+
+def test_rules_of_users_are_remembered_as_a_whole(records, writer):
+    def kept(name):
+        return KeptRules(user=name, keys=("a*",), channels=(), commands=("+get",))
+
+    writer.remember_rules(ACME, rules=(kept("app"), kept("web")))
+    writer.remember_rules(ACME, rules=(kept("app"),))
+
+    assert records.recall(ACME).rules == (kept("app"),)
+    again = parse_record(ACME, records._paths.record(ACME).read_bytes())
+    assert again.memory.rules == (kept("app"),)

@@ -27,22 +27,22 @@ def refused(client, *, reason="auth", username="default", count=1, age="12.5"):
 
 @given(names)
 def test_a_client_may_call_itself_anything(name):
-    ((connection,), count) = read_connections(line(name) + "\n", HOUR)
-    (failed,) = read_failed_logins([refused(line(name))], HOUR)
+    ((connection,), count) = read_connections(line(name) + "\n", {"default": HOUR})
+    (failed,) = read_failed_logins([refused(line(name))], {"default": HOUR})
 
     assert (connection.name, count) == (name, 1)
-    assert failed.whence == ("10.0.0.7", name)
+    assert failed.whence == ("default", "10.0.0.7", name)
 
 
 @given(st.text(max_size=200), st.lists(st.lists(st.text(max_size=9) | st.integers(), max_size=14)))
 def test_nonsense_is_nobody(text, log):
-    read_connections(text, HOUR)
-    read_failed_logins(log, HOUR)
-    assert read_connections(None, HOUR) == ((), 0)
-    assert read_failed_logins(None, HOUR) == ()
+    read_connections(text, {"default": HOUR})
+    read_failed_logins(log, {"default": HOUR})
+    assert read_connections(None, {"default": HOUR}) == ((), 0)
+    assert read_failed_logins(None, {"default": HOUR}) == ()
 
 
-def test_only_the_customers_older_connections_count_the_oldest_first():
+def test_only_older_connections_of_users_asked_for_count_the_oldest_first():
     lines = [
         line("young", age=3598),
         line("edge", age=3599),
@@ -51,13 +51,15 @@ def test_only_the_customers_older_connections_count_the_oldest_first():
         line("", age=10**20),
     ]
 
-    shown, count = read_connections("\n".join(lines), HOUR)
+    shown, count = read_connections("\n".join(lines), {"default": HOUR})
 
     assert ([each.name for each in shown], count) == (["old", "edge"], 2)
 
 
 def test_of_a_crowd_the_oldest_are_shown_and_all_are_counted():
-    shown, count = read_connections("\n".join(line(age=4000 + n) for n in range(500)), HOUR)
+    shown, count = read_connections(
+        "\n".join(line(age=4000 + n) for n in range(500)), {"default": HOUR}
+    )
 
     assert (len(shown), count, shown[0].age_seconds) == (32, 500, 4499)
 
@@ -71,6 +73,6 @@ def test_failed_logins_are_added_up_by_origin_and_old_ones_left_out():
         refused(line("app"), username="cachepilot"),
     ]
 
-    (failed,) = read_failed_logins(log, HOUR)
+    (failed,) = read_failed_logins(log, {"default": HOUR})
 
-    assert (failed.whence, failed.count) == (("fd00::7", "app"), 5)
+    assert (failed.whence, failed.count) == (("default", "fd00::7", "app"), 5)

@@ -38,7 +38,9 @@ def ask(folder):
         run_folder=lambda *_: folder, password=lambda _: Secret("p"), monotonic=clock.monotonic
     )
     questions = RedisQuestions(connections, revision_of=lambda *_: "1")
-    return questions.ask("acme", instance=1, directives=("maxmemory",), clients=ClientQuestions())
+    return questions.ask(
+        "acme", instance=1, directives=("maxmemory",), users=(), clients=ClientQuestions()
+    )
 
 
 def test_a_server_that_lets_us_wait_is_silent(listener, tmp_path):

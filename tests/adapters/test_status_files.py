@@ -475,7 +475,7 @@ def test_no_password_and_no_hash_gets_into_what_is_published(paths, records, wri
     seen = snapshot(
         memory=memory,
         files=FolderReader(paths, records, PasswordFiles([]), owners=owners).look(
-            ACME, memory, password_file=None
+            ACME, memory, password_files=()
         ),
         server=replace(
             SERVER, directives=(("requirepass", "canary-password"), ("masterauth", "canary-auth"))

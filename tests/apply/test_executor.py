@@ -15,6 +15,7 @@ from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Role
+from cachepilot.observe.user_memory import KeptRules
 from cachepilot.plan import actions as a
 from cachepilot.plan.shape import wanted_workload
 from cachepilot.plan.users import wanted_users
@@ -39,6 +40,7 @@ VALUES = {
     "fingerprint": "f1",
     "generation": 4,
     "image": "redis:8.0",
+    "image_id": "sha256:1",
     "instance": 7,
     "keep": 5,
     "lifetime": timedelta(days=3),
@@ -54,6 +56,7 @@ VALUES = {
     "revision": 6,
     "revisions": (1, 3),
     "role": Role.SERVER,
+    "rules": (KeptRules(user="app", keys=("a*",), channels=(), commands=("+get",)),),
     "source": "acme.yaml",
     "subnet": "10.0.0.0/24",
     "text": "maxmemory 1\n",
@@ -73,6 +76,10 @@ def make(kind, **changes):
     values = {**VALUES, "tenant_name": "acme", "cause": "why", **changes}
     if kind is a.SetUser:
         values["user"] = USERS[0]
+    if kind in get_args(a.TrialAction):
+        values["users"] = (
+            a.TriedUser(name="app", place="spec.auth.users[0]", rules="r1", line=USERS[0]),
+        )
     return kind(**{name: values[name] for name in names})
 
 

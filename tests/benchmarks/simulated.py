@@ -50,7 +50,7 @@ class World(FakeWorld):
 
     def disk(self, name):
         memory, paths = self.memory(name), self._parts.paths
-        seen = self._parts.world.readers.files.look(name, memory, password_file=None)
+        seen = self._parts.world.readers.files.look(name, memory, password_files=())
         file = paths.conf(name, memory.instance) / "redis.conf"
         return Disk(
             folders=seen.folders_ready,

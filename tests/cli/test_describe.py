@@ -114,3 +114,21 @@ def test_what_waits_is_told_with_its_time(host):
     assert message in host.run("get", "tenants", "-o", "wide").out
     assert host.run("get", "tenants", "--no-headers").out.split()[-1] == "WaitingForWindow"
     assert host.run("get", "tenants", "--fail-on", "degraded").code == 0
+
+
+def test_users_are_told_by_name_revision_and_rules(host):
+    app = {"name": "app", "keys": ["a:*", "%R~b"], "channels": ["news"], "commands": ["+@read"]}
+    host.publish(
+        "acme",
+        spec={"auth": {"users": [app, {**app, "name": "new"}]}},
+        users=[
+            {"name": "default", "revision": 3, "since": "2026-03-01T11:00:00Z"},
+            {"name": "app", "revision": 1, "since": None},
+        ],
+    )
+
+    lines = [line.split() for line in host.run("describe", "tenant", "acme").out.splitlines()]
+
+    assert ["default", "3", "2026-03-01T11:00:00Z", "-"] in lines
+    assert ["app", "1", "-", "~a:*", "%R~b", "&news", "+@read"] in lines
+    assert ["new", "-", "-", "~a:*", "%R~b", "&news", "+@read"] in lines

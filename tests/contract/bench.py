@@ -25,7 +25,7 @@ from cachepilot import clock
 from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.docker_client import DockerClients
 from cachepilot.adapters.docker_engine import DockerEngine
-from cachepilot.adapters.labels import NETWORK, ROOT, network_name
+from cachepilot.adapters.labels import NETWORK, PROBE, ROOT, network_name
 from cachepilot.adapters.paths import SOCKET, RootPaths
 from cachepilot.errors import StalledError
 from cachepilot.observe.memory import Reservation
@@ -34,7 +34,7 @@ from cachepilot.observe.snapshot import Liveness, Role, SeenServer
 from cachepilot.plan.clients import asks_clients
 from cachepilot.plan.server_config import managed_directives, render, wanted_directives
 from cachepilot.plan.shape import bridge_name, wanted_workload
-from cachepilot.plan.users import CUSTOMER, OWN_USERS, wanted_users
+from cachepilot.plan.users import CUSTOMER, OWN_USERS, expected_users, wanted_users
 from cachepilot.settings import load_settings
 from cachepilot.spec.document import AccessMode
 from cachepilot.wiring import build
@@ -48,6 +48,7 @@ ENGINES = {
     "redis8": "cachepilot-lab/redis:8.0",
     "valkey8": "cachepilot-lab/valkey:8.1",
 }
+UNKNOWN_RULE = "+nosuchcommand"
 ABSENT_IMAGE = "cachepilot-lab/absent:1"
 BRIDGE = bridge_name(0)
 GENEROUS = 30.0
@@ -111,7 +112,7 @@ class Bench:
             bridge=0,
         )
         memory.reserve(spec.name, reservation)
-        for user in OWN_USERS:
+        for user in (*OWN_USERS, *(user.name for user in spec.users)):
             memory.generate_credential(spec.name, user=user, pending=False, wish=None, now=NOON)
         files.prepare(spec.name, instance=1, uid=reservation.uid)
         if certified:
@@ -181,7 +182,13 @@ class Bench:
 
     def ask(self, made, directives=None, clients=NO_CLIENTS):
         wanted = managed_directives(made.spec) if directives is None else directives
-        return self.readers.server.ask(made.name, instance=1, directives=wanted, clients=clients)
+        return self.readers.server.ask(
+            made.name,
+            instance=1,
+            directives=wanted,
+            users=expected_users(made.spec),
+            clients=clients,
+        )
 
     def user(self, made, name):
         answer = self.ask(made)
@@ -202,6 +209,7 @@ class FakeBench(Bench):
     def __init__(self, engine=None):
         self.world = FakeWorld()
         self.world.images |= set(ENGINES.values())
+        self.world.unknown_rules = {image: {UNKNOWN_RULE} for image in ENGINES.values()}
         if engine:
             self.world.engine = engine
         self.readers, self.writers = readers_of(self.world), writers_of(self.world)
@@ -240,6 +248,9 @@ class FakeBench(Bench):
 
     def crash_again_and_again(self, made):
         self.world.crash_loop(made.name)
+
+    def probes(self):
+        return []
 
     def disconnect(self, made):
         seen = self.world.containers[made.name]
@@ -412,6 +423,11 @@ class RealBench(Bench):
         state = lambda: self.client.inspect_container(self._id(made))  # noqa: E731
         assert eventually(lambda: state()["RestartCount"] >= 4)
         assert eventually(lambda: self.seen(made).liveness is Liveness.RESTARTING)
+
+    def probes(self):
+        """Return the containers and folders that trials have left."""
+        folders = list(self.paths.tenants.glob("*/probe"))
+        return self.client.containers(all=True, filters={"label": PROBE}) + folders
 
     def disconnect(self, made):
         self.client.disconnect_container_from_network(self._id(made), self.network())

@@ -4,6 +4,8 @@ import pytest
 import redis
 
 from cachepilot.plan.users import BACKUP, CUSTOMER, DAEMON, METRICS, OWN_USERS
+from cachepilot.spec.tenant import UserSpec
+from cachepilot.spec.user_rules import is_never_granted
 from tests.contract import commands
 from tests.contract.bench import ENGINES
 from tests.contract.commands import words
@@ -58,6 +60,55 @@ def test_each_user_may_run_exactly_what_it_needs(real_bench, image, scripting):
     assert allowed[DAEMON] == (commands.BOTH | commands.DAEMON | commands.ENDS) & arities.keys()
     assert allowed[METRICS] == commands.ALWAYS | commands.METRICS
     assert allowed[BACKUP] == commands.ALWAYS | commands.BACKUP
+
+
+RULES = {
+    "nothing": ("-get",),
+    "everything": ("+@all",),
+    "all but": ("+@all", "-keys", "-@write"),
+    "reading": ("+@read",),
+    "reading but": ("+@read", "-keys", "-@sortedset"),
+    "an extra": ("+info", "+sort"),
+    "an extra taken back": ("+info", "-@slow", "+keys", "-@dangerous"),
+    "writing again": ("-@all", "+@write", "-@keyspace", "+flushdb"),
+    "connections": ("+@connection", "+client|kill", "+acl", "+cluster"),
+    "parts": ("+xinfo|stream", "+object|encoding", "-object|freq"),
+    "scripts": ("+@scripting", "+@pubsub"),
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("scripting", [True, False])
+@pytest.mark.parametrize("image", ENGINES.values(), ids=ENGINES)
+def test_a_user_may_run_what_its_rules_grant_as_far_as_the_customer_may(
+    real_bench, image, scripting
+):
+    """What the same rules would grant by themselves is asked of the very same server."""
+    users = tuple(
+        UserSpec(name=f"u{number}", commands=rules) for number, rules in enumerate(RULES.values())
+    )
+    made = real_bench.serve(image=image, scripting=scripting, users=users)
+    daemon = real_bench.daemon(made)
+    arities = arities_of(daemon)
+    customers = may_run(daemon, CUSTOMER, arities)
+
+    for user in users:
+        daemon.execute_command("ACL SETUSER", "raw", "reset", "-@all", *user.commands)
+        wanted = may_run(daemon, "raw", arities) & customers
+        assert may_run(daemon, user.name, arities) == wanted, user.commands
+
+
+def test_a_rule_is_called_useless_only_if_the_customer_may_not_have_it():
+    customers = commands.BOTH | commands.CUSTOMER | commands.SCRIPTS | commands.ENDS
+    everything = customers | commands.DAEMON | commands.NOBODY
+    families = {name.split("|")[0] for name in everything}
+
+    for family in families:
+        parts = {name for name in everything if name.split("|")[0] == family}
+        granted = {name for name in parts & customers if not name.endswith("|help")}
+        if is_never_granted(f"+{family}"):
+            assert not granted, family
+        assert not is_never_granted(f"-{family}")
 
 
 def arities_of(client):

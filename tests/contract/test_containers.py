@@ -96,7 +96,7 @@ def test_a_foreign_container_with_our_name_is_neither_seen_nor_touched(bench):
 def test_an_image_that_is_not_there_is_said_so(bench):
     made = bench.prepare(image=ABSENT_IMAGE)
 
-    assert bench.readers.containers.has_image(ABSENT_IMAGE) is False
+    assert bench.readers.containers.image_id(ABSENT_IMAGE) == ""
     with pytest.raises(StalledError) as refusal:
         bench.create(made)
     assert refusal.value.reason == "ImageUnavailable"
@@ -105,7 +105,7 @@ def test_an_image_that_is_not_there_is_said_so(bench):
 
 @pytest.mark.parametrize("image", ENGINES.values())
 def test_an_image_that_is_there_is_seen(bench, image):
-    assert bench.readers.containers.has_image(image) is True
+    assert bench.readers.containers.image_id(image)
 
 
 @pytest.mark.parametrize("image", ENGINES.values())
@@ -113,7 +113,7 @@ def test_an_image_that_is_there_is_not_fetched_again(bench, image):
     """No registry has these; a host without a way out must still be able to replace containers."""
     bench.writers.containers.ensure_image(image)
 
-    assert bench.readers.containers.has_image(image) is True
+    assert bench.readers.containers.image_id(image)
 
 
 def test_a_network_is_made_once(bench):
@@ -519,6 +519,6 @@ def test_an_engine_that_is_silent_is_unknown_and_never_empty(bench):
         for answer in (silent.find(made.name), silent.glance()):
             assert type(answer).__name__ == "Unknown"
             assert answer.why
-        assert silent.has_image(ENGINES["redis8"]) is None
+        assert silent.image_id(ENGINES["redis8"]) is None
 
     assert eventually(lambda: bench.seen(made)) is not None

@@ -95,6 +95,8 @@ def _below(field: Field) -> Iterator[Field]:
         if child.fields.keys() in ({"<key>"}, {"first", "last"}) or not child.fields:
             yield child
         else:
+            if child.is_list:
+                yield child
             yield from _below(child)
 
 
@@ -158,6 +160,7 @@ def _actions() -> Iterator[str]:
         ("On folders and files", actions.FileAction),
         ("On images, networks and containers", actions.ContainerAction),
         ("On a running server", actions.ServerAction),
+        ("On rules of users, before they hold", actions.TrialAction),
     ):
         yield f"### {title}"
         yield ""

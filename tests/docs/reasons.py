@@ -66,6 +66,11 @@ MEANINGS = {
 }
 
 WAYS_OUT = {
+    "UserRulesRefused": (
+        "The server of the present or the wanted image does not know a rule of a user.",
+        "The message has its place and the server's words; correct it, or choose an image that "
+        "knows the rule. Until then the user keeps what it had, and the server its image.",
+    ),
     "CannotStopSafely": (
         "A planned stop would lose data: the server cannot be asked to save, or loads.",
         "Wait, or mend what the message names; a stop or deletion that the document asks for goes "

@@ -49,7 +49,7 @@ def fields_in(value):
 
 
 def test_there_are_the_examples_that_the_readme_promises():
-    promised = {"minimal", "cache", "durable", "dual-mode", "pinned-ports", "commented"}
+    promised = {"minimal", "cache", "durable", "dual-mode", "pinned-ports", "commented", "users"}
 
     assert {path.stem for path in TENANTS} == promised
 

@@ -63,8 +63,10 @@ class FakeContainers:
             for name, seen in self.world.containers.items()
         )
 
-    def has_image(self, image):
-        return image in self.world.images if self.world.engine_up else None
+    def image_id(self, image):
+        if not self.world.engine_up:
+            return None
+        return f"sha256:{image}" if image in self.world.images else ""
 
 
 @dataclass
@@ -104,6 +106,7 @@ class FakeContainerWriter:
             digest=workload.digest,
             shape=workload.shape,
             resources=workload.resources,
+            image_id=f"sha256:{workload.shape.image}",
         )
 
     def start(self, tenant_name, *, role, instance):

@@ -10,6 +10,7 @@ from cachepilot.observe.snapshot import (
     SeenEndpoint,
     SeenFiles,
     SeenHost,
+    SeenPasswordFile,
     SeenServer,
     SeenUser,
     Unreachable,
@@ -24,7 +25,7 @@ from tests.fakes.world import EMPTY, FakeWorld
 class FakeFiles:
     world: FakeWorld
 
-    def look(self, tenant_name, memory, *, password_file):
+    def look(self, tenant_name, memory, *, password_files):
         disk = self.world.disk(tenant_name)
         return SeenFiles(
             folders_ready=disk.folders and disk.tls and disk.marker,
@@ -33,18 +34,28 @@ class FakeFiles:
             data_marker=disk.marker,
             has_dump=disk.dump is not None,
             has_append_only=disk.append_only is not None,
-            password_file=self._revision(tenant_name, password_file),
-            password_problem=self._problem(password_file),
+            passwords=tuple(
+                SeenPasswordFile(
+                    user=user,
+                    revision=self._revision(tenant_name, user, path),
+                    problem=self._problem(path),
+                )
+                for user, path in password_files
+            ),
         )
 
-    def _revision(self, name, path):
+    def _revision(self, name, user, path):
         """Return the revision that a file holds, 0 for a new one, None where none is usable."""
         text = self.world.password_files.get(path)
-        held = {known: at for (whose, at), known in self.world.adopted.items() if whose == name}
+        held = {
+            known: revision
+            for (whose, who, revision), known in self.world.adopted.items()
+            if (whose, who) == (name, user)
+        }
         return None if text is None else held.get(text, 0)
 
     def _problem(self, path):
-        unusable = path is not None and path not in self.world.password_files
+        unusable = path not in self.world.password_files
         return f"cannot read {path}: no such file" if unusable else ""
 
 
@@ -104,7 +115,7 @@ class FakeHost:
 class FakeServers:
     world: FakeWorld
 
-    def ask(self, tenant_name, *, instance, directives, clients):
+    def ask(self, tenant_name, *, instance, directives, users, clients):
         server = self.world.connect(tenant_name)
         if isinstance(server, Unreachable):
             return server

@@ -7,9 +7,10 @@ from cachepilot.apply.outcome import Done
 from cachepilot.observe.collect import Questions, collect
 from cachepilot.observe.snapshot import Snapshot
 from cachepilot.plan.actions import Plan
+from cachepilot.plan.logins import customer_logins, list_password_files
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import managed_directives
-from cachepilot.plan.users import CUSTOMER
+from cachepilot.plan.users import expected_users
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 from tests.builders import tenant
@@ -26,10 +27,11 @@ def look(world: FakeWorld, spec: TenantSpec) -> Snapshot:
     questions = Questions(
         image=spec.image,
         bind=spec.bind,
-        password_file=spec.password_file,
+        password_files=list_password_files(spec),
         listeners=spec.listeners,
         directives=managed_directives(spec),
-        customer=CUSTOMER,
+        users=expected_users(spec),
+        logins=customer_logins(spec),
         grace=spec.grace,
         gateways=frozenset(),
     )

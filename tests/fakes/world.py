@@ -83,7 +83,8 @@ class FakeWorld:
     engine: FakeEngine = field(default_factory=FakeEngine)
     kept: dict[TenantName, str] = field(default_factory=dict)
     password_files: dict[str, str] = field(default_factory=dict)
-    adopted: dict[tuple[TenantName, int], str] = field(default_factory=dict)
+    adopted: dict[tuple[TenantName, str, int], str] = field(default_factory=dict)
+    unknown_rules: dict[str, set[str]] = field(default_factory=dict)
     images: set[str] = field(default_factory=lambda: {"redis:8.0"})
     networks: set[str] = field(default_factory=set)
     listening: set[int] = field(default_factory=set)
@@ -111,6 +112,9 @@ class FakeWorld:
         disk, self.starts = self.disk(name), self.starts + 1
         assert disk.configuration is not None, "a server without redis.conf does not start"
         assert disk.users is not None, "a server without users.acl would be open to anybody"
+        for user, (*_, commands) in parse_users(disk.users).items():
+            unknown = self.refuses(self.containers[name].shape.image, commands)
+            assert not unknown, f"a server that does not know {unknown} of {user} does not start"
         directives = {"activedefrag": "no"} | parse_configuration(disk.configuration)
         if directives["appendonly"] == "yes":
             # Never falls back to a dump: an append-only server without its file starts empty.
@@ -212,6 +216,10 @@ class FakeWorld:
         self.engine.names[to] = seen.container_id
         self.containers[name] = replace(seen, name=to)
 
+    def refuses(self, image: str, commands: str) -> str:
+        """Return which of some rules the server of an image does not know, or empty."""
+        return " ".join(sorted(self.unknown_rules.get(image, set()) & set(commands.split())))
+
     def is_answering(self, name: TenantName) -> bool:
         """Return whether a process is there that can answer."""
         running = self.containers[name].liveness is Liveness.RUNNING
@@ -252,7 +260,7 @@ def parse_rules(rules: tuple[str, ...]) -> tuple[bool, tuple[str, ...], str, str
     return (
         "on" in rules,
         tuple(sorted(rule[1:] for rule in rules if rule.startswith("#"))),
-        " ".join(rule for rule in rules if rule.startswith("~")),
+        " ".join(rule for rule in rules if rule[0] in "~%"),
         " ".join(rule for rule in rules if rule.startswith("&")),
         " ".join(rule for rule in rules if rule[0] in "+-"),
     )

@@ -16,6 +16,7 @@ from cachepilot.observe.snapshot import (
     SeenRoot,
     Unreachable,
 )
+from cachepilot.observe.user_memory import Verdict
 from cachepilot.plan.server_config import (
     CERTIFICATE_FILES,
     managed_directives,
@@ -76,8 +77,10 @@ class FakeMemoryWriter(_Writer):
 
     def generate_credential(self, tenant_name, *, user, pending, wish, now):
         fresh = SeenCredential(user=user, revision=1, pending=pending, since=now)
-        changes = {"rotated_at": wish} if wish else {}
-        self._credential(tenant_name, fresh, **changes)
+        self._credential(tenant_name, fresh)
+        if wish:
+            memory = self.world.memory(tenant_name)
+            self.world.memories[tenant_name] = memory.with_rotation(user, wish)
 
     def adopt_password(self, tenant_name, *, user, path, pending, now):
         if path not in self.world.password_files:
@@ -87,7 +90,7 @@ class FakeMemoryWriter(_Writer):
         same = [
             kept
             for kept in (memory.credential(user), memory.pending(user))
-            if kept and adopted((tenant_name, kept.revision)) == text
+            if kept and adopted((tenant_name, user, kept.revision)) == text
         ]
         if same:
             others = (kept for kept in memory.credentials if kept.user != user or not kept.pending)
@@ -97,7 +100,7 @@ class FakeMemoryWriter(_Writer):
         fresh = SeenCredential(user=user, revision=1, from_file=True, pending=pending, since=now)
         self._credential(tenant_name, fresh, text=text)
         newest = self.world.memory(tenant_name).credentials_of(user)[0]
-        self.world.adopted[tenant_name, newest.revision] = text
+        self.world.adopted[tenant_name, user, newest.revision] = text
 
     def promote_credential(self, tenant_name, *, user, revision, now):
         def promoted(kept):
@@ -120,7 +123,13 @@ class FakeMemoryWriter(_Writer):
             ),
         )
         for revision in revisions:
-            self.world.adopted.pop((tenant_name, revision), None)
+            self.world.adopted.pop((tenant_name, user, revision), None)
+        memory = self.world.memory(tenant_name)
+        if not memory.credentials_of(user):
+            self.world.memories[tenant_name] = memory.with_rotation(user, None)
+
+    def remember_rules(self, tenant_name, *, rules):
+        self._amend(tenant_name, rules=rules)
 
     def begin_restart(self, tenant_name, *, wish, at):
         self._amend(tenant_name, restart_wish=(wish, at))
@@ -146,14 +155,16 @@ class FakeMemoryWriter(_Writer):
         fresh = replace(fresh, revision=known[0].revision + 1 if known else 1)
         # No password has two revisions, so that a hash read back means one thing.
         again = {
-            at for (who, at), held in self.world.adopted.items() if (who, held) == (name, text)
+            at
+            for (whose, who, at), held in self.world.adopted.items()
+            if (whose, who, held) == (name, user, text)
         }
         gone = {kept.revision for kept in known if kept.pending or kept.revision in again}
         others = tuple(
             kept for kept in memory.credentials if kept.user != user or kept.revision not in gone
         )
         for revision in gone:
-            self.world.adopted.pop((name, revision), None)
+            self.world.adopted.pop((name, user, revision), None)
         self._amend(name, credentials=(fresh, *others), **changes)
 
 
@@ -324,6 +335,9 @@ class FakeServerWriter(_Writer):
 
     def set_user(self, tenant_name, *, instance, user):
         self._effect()
+        image = self.world.containers[tenant_name].shape.image
+        if unknown := self.world.refuses(image, " ".join(user.commands)):
+            raise StalledError(f"it does not know {unknown}", reason="UserRefused")
         rules = user.rules(tuple(f"#{revision}" for revision in user.passwords))
         self._server(tenant_name).users[user.name] = parse_rules(rules)
 
@@ -350,6 +364,35 @@ class FakeServerWriter(_Writer):
         return server
 
 
+class FakeTrialWriter(_Writer):
+    def on_server(self, tenant_name, *, instance, image, image_id, users):
+        self._effect()
+        if isinstance(self.world.connect(tenant_name), Unreachable):
+            raise UnavailableError("cannot try rules")
+        self._conclude(tenant_name, self.world.containers[tenant_name].shape.image, users)
+
+    def apart(self, tenant_name, *, image, image_id, uid, users):
+        self._effect()
+        self._conclude(tenant_name, image, users)
+
+    def _conclude(self, name, image, users):
+        refusals = {
+            user.rules: self.world.refuses(image, " ".join(user.line.commands)) for user in users
+        }
+        memory, fresh = self.world.memory(name), {}
+        for rules, words in refusals.items():
+            fresh[f"sha256:{image}", rules] = words
+        verdicts = [
+            Verdict(image_id=image_id, rules=rules, refusal=words)
+            for (image_id, rules), words in fresh.items()
+        ]
+        kept = (each for each in memory.verdicts if (each.image_id, each.rules) not in fresh)
+        self.world.memories[name] = replace(memory, verdicts=(*verdicts, *kept))
+        for user in users:
+            if user.place and refusals[user.rules]:
+                raise StalledError(refusals[user.rules], reason="UserRulesRefused")
+
+
 def writers_of(world: FakeWorld) -> Writers:
     """Return every write port over *world*."""
     return Writers(
@@ -358,4 +401,5 @@ def writers_of(world: FakeWorld) -> Writers:
         files=FakeFileWriter(world),
         containers=FakeContainerWriter(world),
         server=FakeServerWriter(world),
+        trials=FakeTrialWriter(world),
     )

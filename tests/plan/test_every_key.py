@@ -10,6 +10,7 @@ import pytest
 
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.reconcile import next_visit
+from cachepilot.spec.document import UserFields
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.resolve import resolve
 from cachepilot.spec.rules import Rules
@@ -51,12 +52,23 @@ VALUES: dict[str, Any] = {
     "auth.rotatedAt": "2026-03-01T00:00:00Z",
     "auth.rotateEvery": "30d",
     "auth.grace": ("3h", {"auth.rotatedAt": "2026-03-01T00:00:00Z"}),
+    "auth.users": [{"name": "app", "commands": ["+@read"]}],
     "restartedAt": "2026-03-01T00:00:00Z",
     # Something has to wait, and to go on waiting: it is Thursday noon.
     "maintenance.openUntil": ("2026-03-01T00:00:00Z", WAITING),
     "maintenance.window.cron": ("0 4 * * *", WAITING),
     "maintenance.window.duration": ("3d", WAITING),
     "maintenance.window.timeZone": ("Asia/Tokyo", WAITING),
+}
+# The same for each key of a user.
+USER = {"name": "app", "keys": ["app:*"], "channels": ["app"], "commands": ["+@read"]}
+USER_VALUES = {
+    "name": "web",
+    "keys": ["web:*"],
+    "channels": ["web"],
+    "commands": ["+@write"],
+    "passwordFile": FILE,
+    "rotatedAt": "2026-03-01T00:00:00Z",
 }
 # Read by people and tools; they are published as they are, which tests/status holds.
 WITHOUT_EFFECT = {"apiVersion", "kind", "metadata.name", "metadata.labels", "metadata.annotations"}
@@ -166,6 +178,16 @@ def test_what_the_schema_says_of_a_change_is_what_a_plan_says(path):
     found = plan_tenant(given, seen, Rules(), seen.at + LATER.get(path, timedelta()))
 
     assert found.disruption.value == LEAVES[f"spec.{path}"].get("x-disruption", "none")
+
+
+@pytest.mark.parametrize("key", UserFields.model_fields)
+def test_every_key_of_a_user_has_an_effect(key):
+    without = spec_of({"auth": {"users": [USER]}})
+    given = spec_of({"auth": {"users": [USER | {key: USER_VALUES[key]}]}})
+    world = settle(settled(without), without)
+    world.password_files[FILE] = "Password0of0a0file0000000000000"
+
+    assert answer(world, given, timedelta()) != answer(world, without, timedelta())
 
 
 def test_what_has_no_effect_is_still_in_the_schema():

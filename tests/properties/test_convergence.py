@@ -23,6 +23,7 @@ from cachepilot.spec.document import (
     State,
 )
 from cachepilot.spec.rules import DriftMode, Rules
+from cachepilot.spec.tenant import UserSpec
 from tests.builders import tenant
 from tests.fakes.scenes import plan
 from tests.fakes.visits import Daemon
@@ -33,6 +34,10 @@ OBSERVE = Rules(drift=DriftMode.OBSERVE)
 MIB = 2**20
 FILE = "/passwords/acme"
 BY_HAND = {"maxmemory": "1", "tcp-keepalive": "7"}
+
+APP = UserSpec(name="app", keys=("app:*", "%R~all:*"), channels=("app",), commands=("+@read",))
+WEB = UserSpec(name="web", commands=("+@all", "-keys"), rotated_at="2026-03-01T00:00:00Z")
+cuts = st.integers(0, 60)
 
 both = st.sampled_from([RULES, OBSERVE])
 specs = st.builds(
@@ -56,10 +61,10 @@ specs = st.builds(
     rotated_at=st.sampled_from([None, "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]),
     grace=st.sampled_from([timedelta(0), timedelta(hours=24)]),
     scripting=st.booleans(),
+    users=st.sampled_from([(), (), (APP,), (WEB, APP), (replace(APP, commands=("+get",)),)]),
     restarted_at=st.sampled_from([None, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
     config=st.sampled_from([(), (("maxclients", "100"),), (("databases", "4"),)]),
 )
-cuts = st.integers(0, 40)
 
 
 def lose_configuration(world):
@@ -179,6 +184,21 @@ def visit(world, spec, rules=RULES, *, cut=None):
     return Daemon(world).visit(spec, rules, cut=cut)
 
 
+OURS = ("default", "cachepilot", "cachepilot-metrics", "cachepilot-backup")
+
+
+def has_user(live, wanted, credential):
+    """Return whether a server has *wanted*, no more and no less."""
+    enabled, passwords, keys, channels, commands = live
+    return (
+        enabled
+        and str(credential.revision) in passwords
+        and keys == " ".join(key if key[0] == "%" else f"~{key}" for key in wanted.keys)
+        and channels == " ".join(f"&{channel}" for channel in wanted.channels)
+        and commands.startswith(" ".join(("-@all", *wanted.commands, "-@admin -@dangerous")))
+    )
+
+
 def complaints(world, spec):
     """Return everything in which *world* is not what *spec* asks for."""
     name = spec.name
@@ -202,6 +222,8 @@ def complaints(world, spec):
             wanted_ports.add((6380, address, held.tls_port))
         if spec.access is not AccessMode.TLS_ONLY:
             wanted_ports.add((6379, address, held.plain_port))
+    if missing := [user.name for user in spec.users if user.name not in server.users]:
+        return [f"no users {missing}"]
     live, written = server.directives, parse_configuration(disk.configuration or "")
     on, passwords, *_ = server.users["default"]
     documented = memory.credential("default").revision
@@ -226,22 +248,30 @@ def complaints(world, spec):
         "save points": bool(live["save"]) is (spec.persistence is PersistenceMode.RDB),
         "config": all(live[key] == value for key, value in spec.config),
         "configuration on disk": written.items() <= live.items() and "maxmemory" in written,
+        "further users": [
+            user.name
+            for user in spec.users
+            if not has_user(server.users[user.name], user, memory.credential(user.name))
+        ]
+        == [],
+        "no forgotten password": {kept.user for kept in memory.credentials}
+        == {*OURS, *(user.name for user in spec.users)},
         "users": sorted(server.users)
-        == [
-            "cachepilot",
-            "cachepilot-backup",
-            "cachepilot-metrics",
-            "cachepilot-revision",
-            "cachepilot-twin-cachepilot",
-            "cachepilot-twin-cachepilot-backup",
-            "cachepilot-twin-cachepilot-metrics",
-            "cachepilot-twin-default",
-            "default",
-        ],
+        == sorted(
+            [
+                "cachepilot-revision",
+                *(
+                    f"{prefix}{name}"
+                    for prefix in ("", "cachepilot-twin-")
+                    for name in (*OURS, *(user.name for user in spec.users))
+                ),
+            ]
+        ),
         "users on disk": disk.users is not None and parse_users(disk.users) == server.users,
         "customer": on and str(documented) in passwords and "unknown" not in passwords,
         "one password": len(passwords) == 1 or bool(spec.grace),
-        "password file": ((name, documented) in world.adopted) is bool(spec.password_file),
+        "password file": ((name, "default", documented) in world.adopted)
+        is bool(spec.password_file),
         "rotation": bool(spec.password_file) or spec.rotated_at in (None, memory.rotated_at),
         "restart": spec.restarted_at in (None, memory.restarted_at),
         "no leftover dump": spec.persistence is not PersistenceMode.NONE or disk.dump is None,

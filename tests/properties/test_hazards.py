@@ -338,7 +338,7 @@ def test_save_points_that_somebody_removed_are_back_before_a_stop():
 
 def test_an_image_that_nobody_could_look_for_does_not_take_the_server_down(monkeypatch):
     world = settled(tenant())
-    monkeypatch.setattr(readers.FakeContainers, "has_image", lambda *_, **__: None)
+    monkeypatch.setattr(readers.FakeContainers, "image_id", lambda *_, **__: None)
 
     visit(world, tenant(image="redis:9.9"))
 

@@ -80,7 +80,7 @@ class Diary:
         return {self.documented, *self.replaced}
 
     def text_of(self, revision):
-        return self.world.adopted.get(("acme", revision), f"drawn {revision}")
+        return self.world.adopted.get(("acme", "default", revision), f"drawn {revision}")
 
 
 def visit(diary: Diary, spec: TenantSpec, cut: int | None = None) -> None:

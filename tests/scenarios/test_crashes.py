@@ -20,6 +20,9 @@ pytestmark = [pytest.mark.timeout(3600)] if ALL else []
 FAULTY = Path(__file__).with_name("faulty_daemon.py")
 NONE, RDB, AOF = ({"persistence": {"mode": mode}} for mode in ("none", "rdb", "aof"))
 
+WEB = {"name": "web", "keys": ["*"], "commands": ["+@all"]}
+JOB = {"name": "job", "keys": ["*"], "commands": ["+@all"], "rotatedAt": "2026-03-01T00:00:00Z"}
+
 # What a tenant is before, what changes, and what must not be interrupted by it.
 EDITS = {
     "live": (
@@ -39,6 +42,14 @@ EDITS = {
         {"memory": {"max": "16MiB"}},
     ),
     "none to rdb": ({}, RDB),
+    "users": (
+        {"auth": {"users": [{"name": "app", "commands": ["+@read"]}, WEB]}},
+        {"auth": {"users": [{"name": "app", "commands": ["+get"], "keys": ["*"]}, JOB]}},
+    ),
+    "users and another image": (
+        {**AOF, "auth": {"users": [WEB]}},
+        {"auth": {"users": [WEB, JOB]}, "engine": {"image": REDIS_8}},
+    ),
     "none to aof": ({}, AOF),
     "rdb to aof": (RDB, AOF),
     "aof to rdb": (AOF, RDB),
@@ -46,7 +57,7 @@ EDITS = {
     "aof to none": (AOF, NONE),
     "deleted": ({}, {"state": "deleted"}),
 }
-LIVE = ("live", "less memory")
+LIVE = ("live", "less memory", "users")
 
 
 def start(host):
@@ -145,3 +156,9 @@ def test_an_edit_is_finished_whatever_went_wrong_with_it(host, kind):
         assert tenant.get("kept") == "yes", case
         is_same = tenant.run_id() == run_ids[tenant.name]
         assert is_same == (kind in LIVE or " to " in kind), case
+        for user in changes.get("auth", {}).get("users", ()):
+            with tenant.client(
+                username=user["name"], password=tenant.password(user["name"])
+            ) as client:
+                assert client.get("kept") == "yes", case
+        assert not list(tenant.folder.glob("probe")), case

@@ -53,3 +53,183 @@ def logs_in(tenant, user):
             return bool(client.ping())
     except redis.AuthenticationError:
         return False
+
+
+def users(*given):
+    return {"auth": {"users": list(given)}}
+
+
+def as_user(tenant, name, **options):
+    return tenant.client(username=name, password=tenant.password(name), **options)
+
+
+def new_tenant(fleet, short, engine, **spec):
+    return fleet.tenant(short).write({"engine": {"image": ENGINES[engine]}, **spec}).settle()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_users_come_change_and_go_while_others_work(fleet, engine):
+    tenant = new_tenant(fleet, f"usr{engine}", engine)
+    app = {"name": "app", "keys": ["app:*"], "commands": ["+@read", "+set"]}
+    web = {"name": "web", "keys": ["*"], "commands": ["+@all"]}
+    with fleet.unbroken(tenant), Load(tenant, None, None) as load:
+        tenant.edit(users(app, web)).settle()
+        with as_user(tenant, "app") as mine, as_user(tenant, "web") as theirs:
+            assert mine.set("app:1", "a")
+            assert theirs.get("app:1") == "a"
+            for order in ("GET other", "FLUSHALL", "CONFIG GET *", "DEL app:1", "ACL LIST"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    mine.execute_command(*order.split())
+
+            tenant.edit(users({**app, "commands": ["+@read", "-get", "+del"]}, web)).settle()
+            assert mine.delete("app:1") == 1  # the very connection
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                mine.get("app:1")
+
+            tenant.edit(users(web)).settle()
+            with pytest.raises(redis.ConnectionError):
+                mine.ping()
+            assert theirs.ping()
+        load.go_on()
+        with pytest.raises(IndexError):
+            tenant.password("app")
+    assert load.errors == []
+    assert load.lost() == []
+    told = [deed for deed in fleet.deeds(tenant) if "(web)" in deed and "SetUser" in deed]
+    assert len(told) <= 1, "whoever was not changed is not told again"
+
+
+def trials_of(fleet, tenant):
+    """Return each trial that was made, however it ended."""
+    return [line for line in fleet.log().splitlines() if tenant.name in line and "TryRul" in line]
+
+
+def rules_of(tenant, name):
+    with tenant.admin() as admin:
+        return admin.execute_command("ACL", "GETUSER", name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_refused_rule_leaves_the_user_as_it_was_and_everything_else_goes_on(fleet, engine):
+    tenant = new_tenant(fleet, f"ref{engine}", engine)
+    app = {"name": "app", "keys": ["app:*"], "commands": ["+@read"]}
+    tenant.edit(users(app)).settle()
+    before, wrong = rules_of(tenant, "app"), {**app, "commands": ["+get", "+nosuchcommand"]}
+
+    with fleet.unbroken(tenant), Load(tenant, None) as load:
+        tenant.edit({**users(wrong), "memory": {"max": "24MiB"}})
+        told = tenant.stalled("UserRulesRefused")
+        for words in ("spec.auth.users[0]", "+nosuchcommand", "Unknown command"):
+            assert words in told["message"]
+        eventually(lambda: tenant.config("maxmemory") == str(24 * 2**20))
+        assert tenant.condition("CredentialsApplied")["reason"] == "UserRulesRefused"
+        assert rules_of(tenant, "app") == before
+        assert "nosuchcommand" not in (tenant.folder / "conf/1/users.acl").read_text()
+        tries = trials_of(fleet, tenant)
+        fleet.hang_up()
+        tenant.edit({"cpus": 0.5})
+        eventually(lambda: tenant.inspect()["HostConfig"]["CpuQuota"] == 50_000)
+        assert trials_of(fleet, tenant) == tries
+
+        tenant.edit(users({**app, "commands": ["+get"]})).settle()
+        load.go_on()
+    assert load.errors == []
+    with as_user(tenant, "app") as mine, pytest.raises(redis.exceptions.NoPermissionError):
+        mine.exists("app:1")
+
+
+@pytest.mark.parametrize(
+    ("engine", "target", "rule"),
+    [
+        ("redis8", REDIS_7, "+hexpire"),
+        ("redis8", VALKEY_8, "+hexpire"),
+        ("valkey8", REDIS_8, "+client|capa"),
+    ],
+)
+def test_an_image_that_does_not_know_a_rule_stops_nothing(fleet, engine, target, rule):
+    name = f"img{engine}{target.partition('/')[2][:3]}"
+    tenant = new_tenant(fleet, name, engine)
+    app = {"name": "app", "keys": ["*"], "commands": ["+@read", "+@write", rule]}
+    tenant.edit(users(app)).settle().put(kept="yes")
+
+    with fleet.unbroken(tenant), Load(tenant, None) as load:
+        tenant.edit({"engine": {"image": target}})
+        told = tenant.stalled("UserRulesRefused")
+        assert "spec.auth.users[0]" in told["message"]
+        assert target in told["message"]
+        with as_user(tenant, "app") as mine:
+            assert mine.get("kept") == "yes"
+        load.go_on()
+    assert load.errors == []
+    assert not list(tenant.folder.glob("probe"))
+
+    tenant.edit(users({**app, "commands": ["+@read", "+@write"]})).settle()
+    assert tenant.inspect()["Config"]["Image"] == target
+    with as_user(tenant, "app") as mine:
+        assert mine.get("kept") == "yes"
+
+
+HARMS = (
+    *(">intruder", "+config", "-get", "resetkeys ~other:*", "allchannels", "off", "nopass"),
+    "(+@all ~*)",
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_users_that_somebody_edited_are_told_and_mended_within_a_visit(fleet, engine):
+    tenant = new_tenant(fleet, f"lie{engine}", engine)
+    said = [
+        {"name": f"app{number}", "keys": ["app:*"], "commands": ["+@read"]}
+        for number in range(len(HARMS))
+    ]
+    tenant.edit(users(*said)).settle()
+    names = [user["name"] for user in said]
+    before = [without_flag(rules_of(tenant, name)) for name in names]
+
+    with fleet.unbroken(tenant), tenant.admin() as admin:
+        for name, harm in zip(names, HARMS, strict=True):
+            harms = [harm] if harm.startswith("(") else harm.split()
+            admin.execute_command("ACL", "SETUSER", name, *harms)
+        fleet.hang_up()
+        eventually(lambda: [without_flag(rules_of(tenant, name)) for name in names] == before)
+        deeds = " ".join(fleet.deeds(tenant))
+        assert all(f"SetUser {tenant.name} ({name}): " in deeds for name in names)
+        tenant.settle()
+
+
+def without_flag(rules):
+    """Leave out what engines report differently for the same rules."""
+    return {
+        key: sorted(set(value) - {"sanitize-payload"}) if key == "flags" else value
+        for key, value in dict(rules).items()
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_password_of_a_user_is_replaced_with_grace(fleet, engine):
+    tenant = new_tenant(fleet, f"usrrot{engine}", engine)
+    app = {"name": "app", "keys": ["*"], "commands": ["+@read", "+@connection"]}
+    tenant.edit(users(app)).settle()
+    old, customers = tenant.password("app"), tenant.password()
+
+    def works(password):
+        try:
+            with tenant.client(username="app", password=password) as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return False
+
+    with fleet.unbroken(tenant), Load(tenant, None) as load:
+        tenant.edit(users({**app, "rotatedAt": "2026-03-01T00:00:00Z"})).settle()
+        new = tenant.password("app")
+        assert new != old
+        assert tenant.password() == customers
+        assert works(old)
+        assert works(new)
+        assert tenant.condition("CredentialsApplied")["reason"] == "GracePeriod"
+
+        tenant.edit({"auth": {"grace": "0s"}}).settle()
+        assert works(new)
+        assert not works(old)
+        load.go_on()
+    assert load.errors == []

@@ -26,6 +26,7 @@ from cachepilot.observe.snapshot.containers import (
 from cachepilot.observe.snapshot.host import (
     SeenFiles,
     SeenHost,
+    SeenPasswordFile,
 )
 from cachepilot.observe.snapshot.server import (
     Engine,
@@ -56,6 +57,7 @@ __all__ = [
     "SeenFailedLogins",
     "SeenFiles",
     "SeenHost",
+    "SeenPasswordFile",
     "SeenRoot",
     "SeenRotation",
     "SeenServer",
@@ -80,6 +82,8 @@ class Snapshot:
     Attributes:
         at: When looking began; whatever happened before is contained.
         image_exists: Whether the wanted image is on the engine; None when nobody asked.
+        image_id: Content that the wanted image's name stands for; empty when it is not there, or
+            nobody could tell.
         stale_certificates: Whether leaves lie there that are not the recorded one.
         clients: The tenant's own authority for clients, and their certificates.
         server: None when there is no running container to ask.
@@ -97,6 +101,7 @@ class Snapshot:
     clients: SeenClients = field(default_factory=SeenClients)
     server: SeenServer | Unreachable | None = None
     endpoints: tuple[SeenEndpoint, ...] = ()
+    image_id: str = ""
 
     def container(self, role: Role) -> SeenContainer | None:
         """Return the container of *role*; with several, the running or the newest one."""

@@ -84,6 +84,7 @@ class SeenContainer:
     Attributes:
         digest: The label with the fingerprint of the wanted shape it was made for.
         error: Docker's own words when a start failed.
+        image_id: Content of the image it was made from.
         last_words: The end of the server's own log when it did not end well.
     """
 
@@ -99,3 +100,4 @@ class SeenContainer:
     error: str = ""
     last_words: str = ""
     oom_killed: bool = False
+    image_id: str = ""

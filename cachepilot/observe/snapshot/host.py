@@ -8,6 +8,21 @@ from cachepilot.observe.snapshot.certificates import SeenAuthority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPasswordFile:
+    """A file in which an author put the password of *user*.
+
+    Attributes:
+        revision: Which of the user's passwords it holds now; 0 for a new one, None if it cannot
+            be used.
+        problem: Why it cannot be used, or empty.
+    """
+
+    user: str
+    revision: int | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenFiles:
     """The folders of the serving instance.
 
@@ -20,9 +35,7 @@ class SeenFiles:
         data_problem: Why the data folder is not the one we made and what to do, or empty.
         has_dump: Whether a dump.rdb lies there.
         has_append_only: Whether an append-only folder lies there.
-        password_file: Revision that the author's file holds now: 0 when it is new; None when
-            no file is asked for or it cannot be read.
-        password_problem: Why the author's file cannot be used, or empty.
+        passwords: What the files hold that authors put passwords into.
     """
 
     folders_ready: bool
@@ -32,8 +45,11 @@ class SeenFiles:
     has_dump: bool
     has_append_only: bool
     data_problem: str = ""
-    password_file: int | None = None
-    password_problem: str = ""
+    passwords: tuple[SeenPasswordFile, ...] = ()
+
+    def password_of(self, user: str) -> SeenPasswordFile | None:
+        """Return what the file holds that the author named for *user*, or None."""
+        return next((seen for seen in self.passwords if seen.user == user), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cachepilot.observe.memory import DEFAULT_USER
+
 
 class Engine(StrEnum):
     """Which program serves."""
@@ -34,7 +36,7 @@ class SeenUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenConnection:
-    """One client of the customer's.
+    """One client of a user whose password was replaced.
 
     Attributes:
         address: Address and port that the server sees.
@@ -45,11 +47,12 @@ class SeenConnection:
     address: str
     name: str
     age_seconds: int
+    user: str = DEFAULT_USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenFailedLogins:
-    """Logins as the customer's user that the server refused; nobody knows with which password.
+    """Logins as a user that the server refused; nobody knows with which password.
 
     Attributes:
         address: Where they came from, without the port.
@@ -62,11 +65,12 @@ class SeenFailedLogins:
     name: str
     count: int
     is_proxy: bool = False
+    user: str = DEFAULT_USER
 
     @property
-    def whence(self) -> tuple[str, str]:
+    def whence(self) -> tuple[str, str, str]:
         """What tells one origin from another."""
-        return self.address, self.name
+        return self.user, self.address, self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,8 @@ class SeenServer:
         old_connections: Clients that connected before the password was replaced, the oldest
             first, and not all if there are many; None when nobody asked, or could not.
         old_connection_count: How many there are in all.
-        failed_logins: Of the customer's user, since the password before stopped to work; None
-            when nobody asked, or could not.
+        failed_logins: Of users, since their password before stopped to work; None when nobody
+            asked, or could not.
     """
 
     engine: Engine

@@ -56,6 +56,7 @@ from cachepilot.plan.actions.memory import (
     RememberApplied,
     RememberDocument,
     RememberPersistence,
+    RememberRules,
     RememberWait,
     Reserve,
     Retire,
@@ -74,6 +75,7 @@ from cachepilot.plan.actions.server import (
     SetDirectives,
     SetUser,
 )
+from cachepilot.plan.actions.trials import TrialAction, TriedUser, TryRules, TryRulesApart
 from cachepilot.spec.tenant import TenantSpec
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "RememberApplied",
     "RememberDocument",
     "RememberPersistence",
+    "RememberRules",
     "RememberWait",
     "RemoveClientCertificate",
     "RemoveContainer",
@@ -132,6 +135,10 @@ __all__ = [
     "StartContainer",
     "StopContainer",
     "StopUnsaved",
+    "TrialAction",
+    "TriedUser",
+    "TryRules",
+    "TryRulesApart",
     "UnpauseContainer",
     "UpdateResources",
     "Workload",
@@ -143,7 +150,9 @@ __all__ = [
 
 _SEVERITY = tuple(Disruption)
 
-Action = MemoryAction | CertificateAction | FileAction | ContainerAction | ServerAction
+Action = (
+    MemoryAction | CertificateAction | FileAction | ContainerAction | ServerAction | TrialAction
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

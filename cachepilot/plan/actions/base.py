@@ -27,8 +27,8 @@ class AclUser:
     Attributes:
         passwords: Revisions of this user's own passwords that are accepted.
         enabled: Whether anybody may log in as this user.
-        keys: Key pattern rule such as ``~*``, or empty for no key at all.
-        channels: Channel rule such as ``&*``, or empty for none.
+        keys: Key pattern rules such as ``~*``, with blanks between them; empty for no key at all.
+        channels: Channel rules such as ``&*``, likewise.
         commands: Command rules in order.
     """
 
@@ -41,7 +41,7 @@ class AclUser:
 
     def rules(self, passwords: tuple[str, ...]) -> tuple[str, ...]:
         """Return all rules in order, with *passwords* as the server is to be told them."""
-        access = (self.keys or "resetkeys", self.channels or "resetchannels")
+        access = (self.keys or "resetkeys").split() + (self.channels or "resetchannels").split()
         return ("on" if self.enabled else "off", *passwords, *access, *self.commands)
 
     def line(self, passwords: tuple[str, ...]) -> str:

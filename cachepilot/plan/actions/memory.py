@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cachepilot.observe.memory import Reservation
+from cachepilot.observe.user_memory import KeptRules
 from cachepilot.plan.actions.base import BaseAction
 from cachepilot.spec.document import PersistenceMode
 
@@ -97,6 +98,16 @@ class ForgetCredentials(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RememberRules(BaseAction):
+    """Remember what the users of the spec may do on the server, and forget all other users'."""
+
+    rules: tuple[KeptRules, ...]
+
+    def detail(self) -> str:
+        return ", ".join(kept.user for kept in self.rules) or "nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeginRestart(BaseAction):
     """Remember which restart wish is being served, before it is."""
 
@@ -160,6 +171,7 @@ MemoryAction = (
     | Retire
     | Reserve
     | CredentialAction
+    | RememberRules
     | BeginRestart
     | FinishRestart
     | ExpectDump
