@@ -18,6 +18,7 @@ from cachepilot.observe.memory import Memory
 from cachepilot.observe.ports import Readers
 from cachepilot.observe.snapshot import Snapshot, Unknown
 from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Retire
+from cachepilot.plan.holding import Turn
 from cachepilot.plan.in_force import spec_in_force
 from cachepilot.plan.logins import customer_logins, list_password_files
 from cachepilot.plan.persistence import plan_relief
@@ -90,6 +91,7 @@ def reconcile(
     terms: Terms,
     *,
     onlooker: Onlooker,
+    turn: Turn = Turn.ITS_OWN,
 ) -> VisitResult:
     """Visit one tenant once; status is published whatever happens.
 
@@ -98,9 +100,11 @@ def reconcile(
         world: What to touch.
         terms: The settings of the host.
         onlooker: Told of each effect as it happens.
+        turn: Who may take new defaults of the host that need a restart.
     """
+    reading = world.source.read(name)
     errand = _Errand(
-        name=name, reading=world.source.read(name), world=world, terms=terms, onlooker=onlooker
+        name=name, reading=reading, world=world, terms=terms, onlooker=onlooker, turn=turn
     )
     started = world.utc_now()
     visit, outcomes = errand.run()
@@ -162,6 +166,7 @@ class _Errand:
     world: World
     terms: Terms
     onlooker: Onlooker
+    turn: Turn
 
     def run(self) -> tuple[Visit, tuple[Outcome, ...]]:
         """Carry the visit out; whatever goes wrong is part of what it came to know."""
@@ -218,7 +223,7 @@ class _Errand:
         outcomes: tuple[Outcome, ...] = ()
         for last_round in (*[False] * (_ROUNDS - 1), True):
             seen = self._look(spec)
-            plan = plan_tenant(spec, seen, self.terms.rules, seen.at)
+            plan = plan_tenant(spec, seen, self.terms.rules, seen.at, turn=self.turn)
             visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
             ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
             if ended:

@@ -14,12 +14,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from cachepilot.adapters.regular_file import UnusableFileError, read_regular_file
 from cachepilot.adapters.yaml_reader import MAX_BYTES, read_documents
 from cachepilot.errors import SettingsError
+from cachepilot.plan.rollout import Policy
 from cachepilot.spec.digest import canonical_json, fingerprint
 from cachepilot.spec.directives import SpecModel
 from cachepilot.spec.document import Address, Instant, TenantDocument
@@ -32,6 +33,8 @@ from cachepilot.spec.schema import draft07
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.spec.tree import Fault, Tree
 
+SHARE_PATTERN = r"^(100|[1-9]?[0-9])%$"
+_MOST = 100_000
 SOCKET_PATTERN = r"^(unix://)?/.+$|^tcp://[^/]+:[0-9]+$"
 
 _SILENT = TenantDocument.model_validate(
@@ -141,6 +144,62 @@ class AuthoritySettings(SpecModel):
         return self
 
 
+def _share(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+    if is_number or (isinstance(value, str) and re.fullmatch(SHARE_PATTERN, value)):
+        return value
+    raise PydanticCustomError("share", "expected a number such as 1, or a percentage such as 10%")
+
+
+def _some(value: int | str) -> int | str:
+    if value in (0, "0%"):
+        raise PydanticCustomError("share", "expected at least 1, or nobody would ever go")
+    return value
+
+
+Share = Annotated[
+    int | str,
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": _MOST},
+                {"type": "string", "pattern": SHARE_PATTERN},
+            ],
+            "examples": ["10%"],
+        }
+    ),
+]
+
+
+class RolloutSettings(SpecModel):
+    """How new defaults that need a restart reach the tenants that leave the choice to them."""
+
+    canary: Share = Field(
+        1,
+        description="How many take them first and alone: a number, or a percentage of all that "
+        'serve. Whoever has the label `cachepilot/canary: "true"` comes first, then by name.',
+    )
+    maxUnavailable: Annotated[Share, AfterValidator(_some)] = Field(
+        1,
+        description="How many may take them at a time, as a number or a percentage; tenants that "
+        "are out of service for any other reason count.",
+    )
+    pauseOnFailure: bool = Field(
+        default=True, description="Whether the first failure halts it for everybody else."
+    )
+    settle: _Wait = Field(
+        timedelta(seconds=30),
+        description="How long a tenant must have been ready again before the next one goes.",
+    )
+    deadline: _Resync = Field(
+        timedelta(minutes=10), description="How long a tenant may take to become ready again."
+    )
+    resumedAt: Instant | None = Field(
+        None, description="Each new value lets a rollout go on that a failure has halted."
+    )
+
+
 # Sections and keys that a reload leaves as they are; the reference says so of each.
 READ_AT_START = ("docker", "listen", "daemon.workers", "daemon.debounceMilliseconds")
 
@@ -162,6 +221,30 @@ class Settings(Rules):
     listen: ListenSettings = Field(
         default_factory=ListenSettings, description="Metrics and health."
     )
+
+    rollout: RolloutSettings = Field(
+        default_factory=RolloutSettings,
+        description="How new defaults that need a restart reach the tenants.",
+    )
+
+    def rollout_policy(self) -> Policy:
+        """Return the part that taking turns needs."""
+        said = self.rollout
+        return Policy(
+            canary=said.canary,
+            max_unavailable=said.maxUnavailable,
+            pause_on_failure=said.pauseOnFailure,
+            settle=said.settle,
+            deadline=said.deadline,
+            resumed_at=said.resumedAt,
+        )
+
+    def rollout_target(self) -> str:
+        """Return a fingerprint of the defaults that only a restart changes."""
+        given = self.defaults
+        databases = given.engine.config.databases
+        parts = (given.engine.image, given.access.mode.value, *given.access.bind, str(databases))
+        return fingerprint(" ".join(parts))
 
     def rules(self) -> Rules:
         """Return the part that deciding about tenants needs."""

@@ -29,6 +29,7 @@ from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_orders import RedisOrders
 from cachepilot.adapters.redis_questions import RedisQuestions
 from cachepilot.adapters.removal_brake import RemovalBrake
+from cachepilot.adapters.rollout_file import RolloutFile
 from cachepilot.adapters.root_succession import RootSuccession
 from cachepilot.adapters.rule_trials import RuleTrials
 from cachepilot.adapters.status_files import StatusFiles
@@ -60,6 +61,7 @@ class Parts:
     authority: Authority
     succession: AuthorityWriter
     board: StatusFiles
+    rollout: RolloutFile
     events: EventFile
     clients: DockerClients
     connections: ManagementConnections
@@ -172,6 +174,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         authority=authority,
         succession=RootSuccession(authority),
         board=board,
+        rollout=RolloutFile(paths, owner=(0, 0) if owners else None),
         events=EventFile(paths.events, owner=readers_group),
         clients=clients,
         connections=connections,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cachepilot.errors import SettingsError
-from cachepilot.settings import Settings, load_settings
+from cachepilot.settings import Settings, check_settings, load_settings
 from cachepilot.spec.rules import Rules
 
 
@@ -174,3 +175,41 @@ def test_settings_that_are_read_only_at_the_start_are_named(tmp_path):
 
     assert after.differs_at_start(before) == ["listen", "daemon.workers"]
     assert before.differs_at_start(before) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("canary", -1),
+        ("canary", "ten"),
+        ("canary", "101%"),
+        ("canary", True),
+        ("maxUnavailable", 0),
+        ("maxUnavailable", "0%"),
+        ("settle", "0s"),
+        ("resumedAt", "now"),
+    ],
+)
+def test_a_pace_that_cannot_be_kept_is_refused_at_its_place(tmp_path, key, value):
+    path = tmp_path / "cachepilot.yaml"
+    path.write_text(json.dumps({"rollout": {key: value}}))
+    (problem,) = check_settings(path)
+    assert problem.where == f"rollout.{key}"
+    assert problem.line == 1
+
+
+def test_only_defaults_that_need_a_restart_are_rolled_out(tmp_path):
+    def target(**defaults):
+        path = tmp_path / "cachepilot.yaml"
+        path.write_text(json.dumps({"defaults": defaults}))
+        return check_settings(path).rollout_target()
+
+    plain = target()
+    assert target(memory={"max": "64MiB"}, engine={"config": {"timeout": 60}}) == plain
+    for other in (
+        {"engine": {"image": "redis:7.0"}},
+        {"engine": {"config": {"databases": 4}}},
+        {"access": {"mode": "dual-mode"}},
+        {"access": {"bind": ["127.0.0.2"]}},
+    ):
+        assert target(**other) != plain

@@ -11,7 +11,7 @@ from cachepilot.adapters.status_format import Json, render_condition
 from cachepilot.clock import rfc3339
 from cachepilot.observe.snapshot import SeenAuthority, SeenHost, SeenRotation
 from cachepilot.spec.document import API_VERSION
-from cachepilot.status.host import HostStatus, RotationStatus
+from cachepilot.status.host import HostStatus, RolloutStatus, RotationStatus
 
 
 def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
@@ -48,7 +48,39 @@ def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
         "orphans": [{"container": name, "tenant": tenant} for name, tenant in status.orphans],
         "conditions": [render_condition(condition) for condition in status.conditions],
         "tenants": status.tenants,
+        "rollout": _render_rollout(status.rollout) if status.rollout else None,
         "shared": _hosts().dump_python(shared, mode="json") if shared else None,
+    }
+
+
+def _render_rollout(status: RolloutStatus) -> Json:
+    rollout = status.rollout
+    halted = rollout.halted
+    return {
+        "phase": status.phase,
+        "complete": rollout.complete,
+        "target": rollout.target,
+        "underWay": [
+            {
+                "name": each.name,
+                "since": rfc3339(each.since),
+                "readySince": rfc3339(each.ready_since) if each.ready_since else None,
+            }
+            for each in rollout.under_way
+        ],
+        "failed": list(rollout.failed),
+        "halted": {
+            "tenant": halted.name,
+            "message": halted.message,
+            "at": rfc3339(halted.at),
+        }
+        if halted
+        else None,
+        "passed": len(rollout.passed),
+        "waiting": status.waiting,
+        "waitingForWindow": status.windows,
+        "unready": status.unready,
+        "resting": status.resting,
     }
 
 

@@ -53,6 +53,11 @@ class RootPaths:
         """Who holds which port and user id."""
         return self.state / "ledger.json"
 
+    @cached_property
+    def rollout(self) -> Path:
+        """How far new defaults have reached the fleet."""
+        return self.state / "rollout.json"
+
     @property
     def ca(self) -> Path:
         """Key and certificate of the root."""

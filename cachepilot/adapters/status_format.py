@@ -191,6 +191,7 @@ def render_spec(spec: TenantSpec) -> Json:
             "openUntil": spec.open_until,
         },
         "restartedAt": spec.restarted_at,
+        "inherited": sorted(spec.inherited),
     }
 
 
@@ -324,6 +325,7 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         open_until=maintenance.get("openUntil"),
         restarted_at=content["restartedAt"],
         users=tuple(_parse_user(each) for each in auth.get("users", ())),
+        inherited=frozenset(content.get("inherited", ())),
     )
 
 

@@ -23,6 +23,7 @@ from cachepilot.plan.actions import (
     StopContainer,
     describe,
 )
+from cachepilot.plan.holding import Turn
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.rules import Rules
@@ -114,7 +115,24 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     is_new = seen is None
     if seen is None:
         seen = _nothing(spec.name, invocation, _any_host(invocation, store))
-    return Preview(name=spec.name, plan=plan_tenant(spec, seen, rules, now), is_new=is_new)
+    turn = _turn_of(spec.name, invocation)
+    plan = plan_tenant(spec, seen, rules, now, turn=turn)
+    return Preview(name=spec.name, plan=plan, is_new=is_new)
+
+
+def _turn_of(name: str, invocation: Invocation) -> Turn:
+    """Return whose turn it is to take new defaults, as far as the daemon has said."""
+    try:
+        host = PublishedStatus(invocation.paths).host()
+    except StatusUnreadableError:
+        host = None
+    rollout = host.content.get("rollout") if host else None
+    if not isinstance(rollout, dict):
+        return Turn.ITS_OWN
+    going = {each.get("name") for each in rollout.get("underWay", ())}
+    if rollout.get("complete") or name in going or name in rollout.get("failed", ()):
+        return Turn.ITS_OWN
+    return Turn.NOBODYS if rollout.get("halted") else Turn.ANOTHERS
 
 
 def print_preview(preview: Preview, fields: Sequence[tuple[str, str]] = ()) -> None:

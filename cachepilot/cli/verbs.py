@@ -33,6 +33,7 @@ VERBS: dict[str, Listed] = {
         ("events", "events:events", "Show what happened."),
         ("wait", "wait:wait", "Wait until tenants reach a condition."),
         ("plan", "plan:plan", "Show what the daemon would do next, and what clients notice."),
+        ("rollout", "rollout:rollout", "Show how new defaults reach the tenants."),
         ("credentials", "credentials:credentials", "Show how a tenant's clients log in."),
     ),
     **_table(

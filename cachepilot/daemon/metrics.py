@@ -48,6 +48,8 @@ class DaemonFacts:
     reload_ok: bool
     reload_time: float
     authority_ends: float | None
+    rollout_waiting: int
+    rollout_halted: bool
     rotation: RotationPhase | None = None
     rotation_waits: int = 0
     roots: tuple[tuple[str, float], ...] = ()
@@ -80,6 +82,16 @@ class DaemonCollector(Collector):
             ("workqueue_depth", "Tenants that are due and wait for a visit.", facts.queue_depth),
             ("active_workers", "Visits under way.", facts.active_workers),
             ("spec_problems", "Mistakes in the folder of tenants.", facts.spec_problems),
+            (
+                "rollout_waiting_tenants",
+                "Tenants that wait for their turn to take new defaults.",
+                facts.rollout_waiting,
+            ),
+            (
+                "rollout_halted",
+                "Whether a failure halted the rollout of new defaults.",
+                facts.rollout_halted,
+            ),
             ("orphan_containers", "Labelled containers of no known tenant.", facts.orphans),
             ("loop_heartbeat_timestamp_seconds", "Last sign of life.", facts.heartbeat),
             ("last_resync_timestamp_seconds", "Last full comparison.", facts.last_resync),

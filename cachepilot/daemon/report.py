@@ -11,6 +11,7 @@ from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.loop import Loop
 from cachepilot.daemon.metrics import DaemonFacts
 from cachepilot.daemon.succession import Succession
+from cachepilot.daemon.turns import Turns
 from cachepilot.errors import CachePilotError
 from cachepilot.observe.snapshot import SeenAuthority
 from cachepilot.plan.succession import tell_progress
@@ -32,12 +33,14 @@ class Reporter:
         loop: Loop,
         fleet: Fleet,
         succession: Succession,
+        turns: Turns,
         settings: Settings,
     ) -> None:
         self._parts = parts
         self._loop = loop
         self._fleet = fleet
         self._succession = succession
+        self._turns = turns
         self._settings = settings
         self._lock = threading.Lock()
         self._started = clock.utc_now()
@@ -144,6 +147,8 @@ class Reporter:
                 (root.fingerprint, root.not_after.timestamp()) for root in authority.roots
             ),
             authority_ends=authority.not_after.timestamp() if authority.not_after else None,
+            rollout_waiting=self._turns.status().waiting,
+            rollout_halted=bool(self._turns.problem),
         )
 
     def _tell_new(self, reason: str, messages: Iterable[str]) -> None:
@@ -178,6 +183,7 @@ class Reporter:
             orphans=self._orphans,
             conditions=self._conditions(),
             tenants=self._fleet.count_words().total(),
+            rollout=self._turns.status(),
         )
 
     def _conditions(self) -> tuple[Condition, ...]:
@@ -195,16 +201,10 @@ class Reporter:
                     last_transition_time=seen.rotation.since,
                 )
             )
-        if self._parts.brake.engaged:
-            found.append(
-                Condition(
-                    type=ConditionType.STALLED,
-                    status=ConditionStatus.TRUE,
-                    reason="MassRemoval",
-                    message=self._parts.brake.engaged,
-                    last_transition_time=clock.utc_now(),
-                )
-            )
+        if removal := self._parts.brake.engaged:
+            found.append(_stalled(reason="MassRemoval", message=removal))
+        if rollout := self._turns.problem:
+            found.append(_stalled(reason=rollout.reason, message=rollout.message))
         return tuple(found)
 
     def _rotation(self, authority: SeenAuthority) -> RotationStatus | None:
@@ -218,3 +218,13 @@ class Reporter:
             problem=authority.rotation.problem or self._succession.problem,
             message=tell_progress(authority.rotation.phase, progress),
         )
+
+
+def _stalled(*, reason: str, message: str) -> Condition:
+    return Condition(
+        type=ConditionType.STALLED,
+        status=ConditionStatus.TRUE,
+        reason=reason,
+        message=message,
+        last_transition_time=clock.utc_now(),
+    )

@@ -25,6 +25,7 @@ from cachepilot.daemon.loop import Loop
 from cachepilot.daemon.metrics import DaemonCollector, registry_of, render
 from cachepilot.daemon.report import Reporter
 from cachepilot.daemon.succession import Succession
+from cachepilot.daemon.turns import Turns
 from cachepilot.errors import SettingsError, UnavailableError
 from cachepilot.observe.snapshot import Unknown
 from cachepilot.plan.actions import Action
@@ -73,11 +74,20 @@ class Service:
         self._begun = clock.utc_now()
         self._cleared = False
         self._fleet = Fleet(parts.board, parts.events, log, utc_now=clock.utc_now)
+        self._turns = Turns(
+            parts.rollout,
+            self._fleet,
+            self._names,
+            settings,
+            parts.events,
+            log,
+            utc_now=clock.utc_now,
+        )
         # Everything that a visit says goes through the fleet, which the metrics read.
         self._world = replace(parts.world, status=self._fleet)
         self._loop = Loop(
             visit=self._visit,
-            on_result=self._fleet.take,
+            on_result=self._take,
             on_panic=self._on_panic,
             monotonic=clock.monotonic,
             utc_now=clock.utc_now,
@@ -98,8 +108,11 @@ class Service:
             events=parts.events,
             log=log,
         )
-        self._reporter = Reporter(parts, self._loop, self._fleet, self._succession, settings)
+        self._reporter = Reporter(
+            parts, self._loop, self._fleet, self._succession, self._turns, settings
+        )
         self._roots = Chore("roots", self._replace_root, log)
+        self._rollout = Chore("rollout", self._take_turns, log)
         self._files = Chore("files", self._refresh, log)
         self._comparison = Chore("comparison", self._compare, log)
         self._docker_events = DockerEvents(
@@ -119,6 +132,7 @@ class Service:
         http = self._listen()
         with _collecting_no_garbage():
             self._load_statuses()
+            self._turns.begin()
             # Whom to visit first is up to the first comparison, which knows more than the folder.
             self._read_folder()
             self._visit_strangers()
@@ -164,6 +178,7 @@ class Service:
         self._files.start()
         self._comparison.start()
         self._roots.start()
+        self._rollout.start()
         return threads
 
     def _stop(self, threads: list[threading.Thread], http: HttpServer | None) -> None:
@@ -174,7 +189,7 @@ class Service:
         end = clock.monotonic() + _GRACE_TO_STOP
         for thread in threads:
             thread.join(max(0.0, end - clock.monotonic()))
-        for chore in (self._files, self._comparison, self._roots):
+        for chore in (self._files, self._comparison, self._roots, self._rollout):
             chore.stop(max(0.0, end - clock.monotonic()))
         if http:
             http.close()
@@ -196,7 +211,20 @@ class Service:
 
     def _visit(self, name: TenantName, before: Callable[[Action], None]) -> VisitResult:
         onlooker = _Onlooker(before, self._fleet.tell)
-        return reconcile(name, self._world, self._terms, onlooker=onlooker)
+        turn = self._turns.turn_of(name)
+        return reconcile(name, self._world, self._terms, onlooker=onlooker, turn=turn)
+
+    def _take(self, result: VisitResult) -> None:
+        self._fleet.take(result)
+        if self._turns.concern(result.status):
+            self._rollout.wake()
+
+    def _take_turns(self) -> float:
+        """Decide whose turn it is, and ask for visits; return when to look again."""
+        names, pause = self._turns.decide()
+        for name in names:
+            self._loop.add(name, fresh=True)
+        return pause
 
     def _refresh(self) -> float:
         """Read what changed in the folder and ask for visits; return when to look again."""
@@ -271,6 +299,7 @@ class Service:
                 self._log.warning("takes effect when the daemon starts again", settings=late)
             # Whoever is visited under the new terms must be read under them too, or `wait` would
             # take what holds by the old rules for an answer about the new.
+            self._turns.use_settings(settings)
             self._parts.files.use_rules(settings.rules())
             self._parts.passwords.use_folders(settings.limits.passwordFiles)
             self._refresh()
@@ -281,6 +310,7 @@ class Service:
             self._roots.wake()
             for name in sorted(self._names()):
                 self._loop.add(name, fresh=True)
+            self._rollout.wake()
         self._notifier.ready(self._reporter.headline())
 
     def _listen(self) -> HttpServer | None:

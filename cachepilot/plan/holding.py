@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum
 
 from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
 from cachepilot.plan.actions import Action, Disruption, Plan, interrupts
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.restart_length import restart_length
+from cachepilot.plan.server_config import DATABASES
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
 from cachepilot.spec.document import AccessMode
 from cachepilot.spec.maintenance import Window
@@ -21,6 +23,18 @@ from cachepilot.spec.tenant import TenantSpec
 
 # What a wildcard address or a loopback address adds to the names of a certificate.
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+# What only a restart changes, and a document may leave to the defaults of the host.
+INHERITABLE = frozenset({"image", "access", "bind", "databases"})
+
+
+class Turn(Enum):
+    """Whose turn it is to take new defaults that need a restart."""
+
+    ITS_OWN = "its own"
+    ANOTHERS = "another's"  # a server that is down takes them all the same: it misses nothing
+    NOBODYS = "nobody's"  # not even a server that is down: they have harmed somebody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,17 @@ def why_wait(spec: TenantSpec, seen: Snapshot, disturbing: Action, now: datetime
     )
 
 
+def wait_for_turn(plan: Plan, turn: Turn) -> Wait:
+    """Return why new defaults that *plan* would take have to wait."""
+    cause = next((action.cause for action in plan.actions if interrupts(action)), "new defaults")
+    if turn is Turn.NOBODYS:
+        message = f"{cause}: the rollout of new defaults is halted; see `rollout status`"
+        return Wait(reason="WaitingForTurn", message=message)
+    return Wait(
+        reason="WaitingForTurn", message=f"{cause}: waits for its turn in the rollout of defaults"
+    )
+
+
 def length_of(spec: TenantSpec, seen: Snapshot) -> timedelta:
     """Return about how long clients would wait while the server of *seen* is restarted."""
     used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
@@ -79,24 +104,39 @@ def length_of(spec: TenantSpec, seen: Snapshot) -> timedelta:
 
 def in_force_meanwhile(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     """Return *spec* with all that only a restart changes as it is now."""
-    container, memory = seen.container(Role.SERVER), seen.memory
+    spec = _as_now(spec, seen, INHERITABLE)
+    # A port that is held is kept without being pinned.
+    return replace(spec, tls_port=None, plain_port=None, restarted_at=seen.memory.restarted_at)
+
+
+def before_its_turn(spec: TenantSpec, seen: Snapshot, turn: Turn) -> TenantSpec:
+    """Return *spec* with the host's defaults as they are served now, as far as *turn* demands it.
+
+    Only what a restart changes can differ. A tenant without a container has nothing to keep.
+    """
+    container = seen.container(Role.SERVER)
+    is_up = container is not None and container.liveness in (Liveness.RUNNING, Liveness.PAUSED)
+    if turn is Turn.ITS_OWN or not (is_up or turn is Turn.NOBODYS) or _is_under_way(seen):
+        return spec
+    return _as_now(spec, seen, spec.inherited)
+
+
+def _as_now(spec: TenantSpec, seen: Snapshot, fields: frozenset[str]) -> TenantSpec:
+    """Return *spec* with *fields* as they are served now."""
+    container = seen.container(Role.SERVER)
     if container is None:
         return spec
-    published = container.shape.published
-    addresses = tuple(sorted({at.address for at in published}))
-    bind = spec.bind if set(spec.bind) == set(addresses) else addresses
-    return replace(
-        spec,
-        image=container.shape.image,
-        access=_access(container) or spec.access,
-        # A port that is held is kept without being pinned.
-        tls_port=None,
-        plain_port=None,
-        bind=bind or spec.bind,
-        names=_names(spec, seen, frozenset(addresses)),
-        config=_config(spec, seen),
-        restarted_at=memory.restarted_at,
-    )
+    if "image" in fields:
+        spec = replace(spec, image=container.shape.image)
+    if "access" in fields:
+        spec = replace(spec, access=_access(container) or spec.access)
+    addresses = frozenset(at.address for at in container.shape.published)
+    if "bind" in fields and addresses and addresses != set(spec.bind):
+        names = _names(spec, seen, addresses)
+        spec = replace(spec, bind=tuple(sorted(addresses)), names=names)
+    if "databases" in fields:
+        spec = replace(spec, config=_config(spec, seen))
+    return spec
 
 
 def _said(window: Window, moment: datetime) -> str:
@@ -131,7 +171,7 @@ def _access(container: SeenContainer) -> AccessMode | None:
 def _names(spec: TenantSpec, seen: Snapshot, addresses: frozenset[str]) -> tuple[str, ...]:
     """Return the names for a certificate that is served at the new addresses and the old ones."""
     leaf = seen.certificate
-    if leaf is None or addresses == set(spec.bind):
+    if leaf is None:
         return spec.names
     dialled = set(leaf.names) & (addresses | _LOCAL_NAMES)
     return tuple(sorted(dialled.union(spec.names)))
@@ -139,6 +179,6 @@ def _names(spec: TenantSpec, seen: Snapshot, addresses: frozenset[str]) -> tuple
 
 def _config(spec: TenantSpec, seen: Snapshot) -> tuple[tuple[str, str], ...]:
     present = seen.server.directive("databases") if isinstance(seen.server, SeenServer) else None
-    if present is None:
+    if present is None or present == dict(spec.config).get("databases", DATABASES):
         return spec.config
     return tuple(sorted({**dict(spec.config), "databases": present}.items()))

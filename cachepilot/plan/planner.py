@@ -26,7 +26,16 @@ from cachepilot.plan.certificates import can_wait, plan_certificate, plan_prunin
 from cachepilot.plan.clients import plan_client_certificates
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
-from cachepilot.plan.holding import Wait, disturbance, in_force_meanwhile, length_of, why_wait
+from cachepilot.plan.holding import (
+    Turn,
+    Wait,
+    before_its_turn,
+    disturbance,
+    in_force_meanwhile,
+    length_of,
+    wait_for_turn,
+    why_wait,
+)
 from cachepilot.plan.identity import choose_reservation
 from cachepilot.plan.live import (
     plan_directives,
@@ -55,8 +64,17 @@ from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 
 
-def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -> Plan:
+def plan_tenant(
+    spec: TenantSpec,
+    seen: Snapshot,
+    rules: Rules,
+    now: datetime,
+    *,
+    turn: Turn = Turn.ITS_OWN,
+) -> Plan:
     """Return the actions that turn *seen* into *spec* as of *now*.
+
+    *turn* says who may take new defaults of the host that need a restart.
 
     A plan may stop short of the goal where only a fresh look can tell what is next, for example
     behind the start of a server; a visit therefore plans until nothing is left. What blocks one
@@ -74,41 +92,53 @@ def plan_tenant(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -
             return plan_unsafe_stop(spec, seen, unsafe, rules, now)
         rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
         return Plan((*rest, *plan_end_of_wait(spec, seen)))
-    plan = _plan_serving(spec, seen, rules, now)
+    plan = _timed(_plan_serving(spec, seen, rules, now), spec, seen)
     disturbing = disturbance(plan, seen)
-    if disturbing is None:
-        return plan
-    if disturbing.disruption is Disruption.RESTART:
-        plan = replace(plan, length=length_of(spec, seen))
-    wait = why_wait(spec, seen, disturbing, now)
-    return _hold_back(spec, seen, rules, now, plan=plan, wait=wait) if wait else plan
+    wait = why_wait(spec, seen, disturbing, now) if disturbing else None
+    if wait:
+        meanwhile = in_force_meanwhile(spec, seen)
+        calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
+        early = _plan_early(spec, seen, plan)
+        at_once = Plan((*calm.actions, *early), plan.blocked or calm.blocked)
+        return _hold_back(plan, at_once, wait, meanwhile)
+    kept = before_its_turn(spec, seen, turn)
+    if kept != spec:
+        own = _timed(_plan_serving(kept, seen, rules, now), kept, seen)
+        return _hold_back(plan, own, wait_for_turn(plan, turn), kept)
+    return plan
 
 
-def _hold_back(
-    spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime, *, plan: Plan, wait: Wait
-) -> Plan:
-    """Return what of *plan* can be done though its disturbing part has to wait."""
-    meanwhile = in_force_meanwhile(spec, seen)
-    calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
-    # Fetched and tried beforehand: it shortens the outage, and tells now rather than at night that
-    # it fails.
-    fetched = tuple(
-        action
-        for action in plan.actions
-        if (isinstance(action, EnsureImage) and seen.image_exists is False)
-        or isinstance(action, TryRulesApart)
-    )
-    at_once = (*calm.actions, *fetched)
-    waiting = tuple(action for action in plan.actions if action not in at_once)
+def _plan_early(spec: TenantSpec, seen: Snapshot, plan: Plan) -> Iterator[Action]:
+    """Yield what of *plan* is done beforehand.
+
+    Fetching and trying shortens the outage, and tells now rather than at night that it fails. A
+    default image of the host is no tenant's business before its turn.
+    """
+    for action in plan.actions if "image" not in spec.inherited else ():
+        if (isinstance(action, EnsureImage) and seen.image_exists is False) or isinstance(
+            action, TryRulesApart
+        ):
+            yield action
+
+
+def _timed(plan: Plan, spec: TenantSpec, seen: Snapshot) -> Plan:
+    """Return *plan* with the time that clients will miss the server."""
+    disturbing = disturbance(plan, seen)
+    restarts = disturbing is not None and disturbing.disruption is Disruption.RESTART
+    return replace(plan, length=length_of(spec, seen)) if restarts else plan
+
+
+def _hold_back(plan: Plan, at_once: Plan, wait: Wait, meanwhile: TenantSpec) -> Plan:
+    """Return *at_once*, with the rest of *plan* as what waits."""
     held = Held(
         reason=wait.reason,
         message=wait.message,
         until=wait.until,
         spec=meanwhile,
-        actions=waiting,
+        actions=tuple(action for action in plan.actions if action not in at_once.actions),
         length=plan.length,
     )
-    return Plan(at_once, plan.blocked or calm.blocked, held)
+    return replace(at_once, held=held)
 
 
 def _plan_serving(

@@ -21,6 +21,7 @@ from cachepilot.spec.tenant import TenantSpec
 Directives = dict[str, str]
 
 _SAVE_POINTS = "3600 1 300 100 60 10000"
+DATABASES = "16"
 _BUFFERS = "client-output-buffer-limit"
 _KEYSPACE_ALL = "g$lshzxetd"
 
@@ -85,7 +86,7 @@ def wanted_directives(
         "maxmemory-policy": spec.memory_policy,
         "appendonly": "yes" if persistence is PersistenceMode.AOF else "no",
         "save": _SAVE_POINTS if persistence is PersistenceMode.RDB else "",
-        "databases": "16",
+        "databases": DATABASES,
         # A copy of the data is taken by replication; waiting for a second replica that never
         # comes would cost five seconds each time.
         "repl-diskless-sync-delay": "0",

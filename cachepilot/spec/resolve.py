@@ -87,6 +87,7 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         users=tuple(_user(each, auth.rotateEvery or given.auth.rotateEvery) for each in auth.users)
         if auth.users
         else (),
+        inherited=_inherited(document),
     )
 
 
@@ -100,6 +101,18 @@ def _user(said: UserFields, rotate_every: timedelta | None) -> UserSpec:
         rotated_at=said.rotatedAt,
         rotate_every=None if said.passwordFile else rotate_every,
     )
+
+
+def _inherited(document: TenantDocument) -> frozenset[str]:
+    """Return which fields that only a restart changes *document* leaves to the host."""
+    engine, access = document.spec.engine or EngineFields(), document.spec.access or AccessFields()
+    said = {
+        "image": engine.image,
+        "access": access.mode,
+        "bind": access.bind,
+        "databases": _config(document).databases,
+    }
+    return frozenset(field for field, value in said.items() if value is None)
 
 
 def _window(said: WindowFields | None) -> Window | None:

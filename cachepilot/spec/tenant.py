@@ -57,6 +57,7 @@ class TenantSpec:
         open_until: Until when it may happen whatever the window says, as written.
         users: Further users in the order of the document.
         restarted_at: The newest wish for a restart, as written.
+        inherited: Which fields that only a restart changes come from the host's defaults.
     """
 
     name: TenantName
@@ -88,6 +89,7 @@ class TenantSpec:
     open_until: str | None
     restarted_at: str | None
     users: tuple[UserSpec, ...] = ()
+    inherited: frozenset[str] = frozenset()
 
     @property
     def listeners(self) -> tuple[tuple[str, int | None], ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.plan.rollout import Rollout
 from cachepilot.spec.problem import Problem
 from cachepilot.status.conditions import Condition
 
@@ -28,6 +29,27 @@ class RotationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStatus:
+    """How far new defaults that need a restart have reached the fleet.
+
+    Attributes:
+        phase: ``halted``, ``canary``, ``batches`` or ``idle``.
+        rollout: What was decided so far.
+        waiting: How many wait for a turn.
+        windows: How many wait for a maintenance window first.
+        unready: How many are out of service.
+        resting: How many are paused, stopped or deleted, and are passed over.
+    """
+
+    phase: str
+    rollout: Rollout
+    waiting: int
+    windows: int
+    unready: int
+    resting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
     """Everything that does not belong to one tenant.
 
@@ -36,6 +58,7 @@ class HostStatus:
         problems: Every mistake in the folder of tenants and in the settings.
         orphans: (container, tenant) of labelled containers that belong to no known tenant.
         tenants: Number of tenants that are known.
+        rollout: How far new defaults have come; None before anybody looked.
     """
 
     pid: int
@@ -50,3 +73,4 @@ class HostStatus:
     conditions: tuple[Condition, ...]
     tenants: int
     rotation: RotationStatus | None = None
+    rollout: RolloutStatus | None = None

@@ -280,7 +280,10 @@ def test_what_was_published_before_passwords_were_replaced_is_understood(paths, 
     found = again(paths).read(ACME)
 
     assert found.condition(ConditionType.READY).last_transition_time == NOON
-    assert (found.word, found.spec) == ("Ready", replace(tenant(), grace=timedelta()))
+    assert (found.word, found.spec) == (
+        "Ready",
+        replace(tenant(), grace=timedelta(), inherited=frozenset()),
+    )
     assert found.snapshot.server.directive("hz") == "2"
     assert found.snapshot.container(Role.SERVER).container_id == "c1"
     assert found.snapshot.host.owned_ports == SHARED.owned_ports

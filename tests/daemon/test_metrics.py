@@ -24,6 +24,8 @@ FACTS = DaemonFacts(
     reload_ok=False,
     reload_time=800.0,
     authority_ends=5000.0,
+    rollout_waiting=2,
+    rollout_halted=True,
 )
 
 

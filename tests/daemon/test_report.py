@@ -18,7 +18,7 @@ class FullBoard:
 def test_a_status_that_cannot_be_published_is_not_called_an_outage_of_docker(monkeypatch):
     fleet = SimpleNamespace(count_words=lambda: Counter(Ready=2))
     parts = SimpleNamespace(board=FullBoard())
-    reporter = Reporter(parts, None, fleet, None, Settings())
+    reporter = Reporter(parts, None, fleet, None, None, Settings())
     monkeypatch.setattr(reporter, "_host_status", lambda: None)
     reporter.note_docker("")
 

@@ -188,6 +188,8 @@ def _metrics() -> Iterator[str]:
         reload_ok=True,
         reload_time=0,
         authority_ends=0,
+        rollout_waiting=0,
+        rollout_halted=False,
     )
     collector = DaemonCollector(counters=Counters(), facts=lambda: facts)
     rows = []

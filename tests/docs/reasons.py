@@ -25,7 +25,9 @@ _STATED_BY = {
     "endpoints_reachable": ConditionType.ENDPOINTS_REACHABLE,
 }
 
-_OF_EVENTS = frozenset({"CredentialsRevealed", "FailedLogins", "OrphanContainer", "SpecProblem"})
+_OF_EVENTS = frozenset(
+    {"CredentialsRevealed", "FailedLogins", "OrphanContainer", "RolloutTurn", "SpecProblem"}
+)
 
 MEANINGS = {
     ConditionType.READY: (
@@ -176,6 +178,14 @@ WAYS_OUT = {
     "RewriteFailed": (
         "The server could not write its append-only file.",
         "Look for a full disk; the server's log has the cause (`docker logs`).",
+    ),
+    "RolloutHalted": (
+        "Of the host, in `host.json`: a tenant that took new defaults did not stay well.",
+        "See [rolling out new defaults](../how-to/roll-out-defaults.md).",
+    ),
+    "RolloutUnreadable": (
+        "Of the host, in `host.json`: how far new defaults have come cannot be read.",
+        "Mend what the message names; nobody takes new defaults meanwhile.",
     ),
     "SaveFailed": (
         "The server could not save its data, so it was not stopped.",

@@ -20,6 +20,7 @@ from cachepilot.plan.actions import (
     interrupts,
 )
 from cachepilot.plan.files import project
+from cachepilot.plan.holding import Turn
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import render, wanted_directives
 from cachepilot.spec.document import AccessMode, PersistenceMode, State
@@ -164,7 +165,7 @@ def test_a_clock_that_jumps_is_taken_at_its_word():
 
 def test_an_image_is_fetched_before_the_window_opens():
     world = settled(tenant(window=CLOSED))
-    found = plan(world, tenant(window=CLOSED, image="redis:7.0"))
+    found = plan(world, tenant(window=CLOSED, image="redis:7.0", inherited=frozenset()))
     assert [type(action) for action in found.actions] == [EnsureImage]
     assert found.held
     assert EnsureImage not in {type(action) for action in found.held.actions}
@@ -200,3 +201,83 @@ def test_what_blocks_the_restart_is_told_while_it_waits():
     assert found.held
     assert found.blocked
     assert found.blocked.reason == "PortInUse"
+
+
+# Turns -------------------------------------------------------------------------------------------
+
+DEFAULTS = {
+    name: change for name, change in DISTURBING.items() if name not in ("pinned port", "wish")
+}
+
+
+def inherits(**fields):
+    return tenant(**fields, inherited=frozenset({"image", "access", "bind", "databases"}))
+
+
+def planned(world, spec, turn):
+    seen = look(world, spec)
+    return plan_tenant(spec, seen, RULES, seen.at, turn=turn)
+
+
+@pytest.mark.parametrize("what", DEFAULTS)
+def test_a_new_default_waits_for_its_turn_and_what_is_live_does_not(what):
+    world = world_of(inherits())
+    wanted = replace(inherits(memory_max=512 * MIB, memory_limit=1024 * MIB), **DEFAULTS[what])
+    found = planned(world, wanted, Turn.ANOTHERS)
+    kinds = [type(action) for action in found.actions]
+    assert kinds == [WriteConfiguration, UpdateResources, SetDirectives]
+    assert found.held
+    assert (found.held.reason, found.held.until) == ("WaitingForTurn", None)
+    assert any(map(interrupts, found.held.actions))
+    assert disturbs(planned(world, wanted, Turn.ITS_OWN))
+
+
+@pytest.mark.parametrize("what", DEFAULTS)
+def test_what_a_document_says_itself_waits_for_nobody(what):
+    world = world_of(tenant(inherited=frozenset()))
+    wanted = replace(tenant(inherited=frozenset()), **DEFAULTS[what])
+    for turn in Turn:
+        assert planned(world, wanted, turn) == planned(world, wanted, Turn.ITS_OWN)
+
+
+def test_a_restart_of_its_own_keeps_the_default_that_is_served():
+    world = world_of(inherits())
+    wanted = inherits(image="valkey:8.1", restarted_at="2026-01-01T11:00:00Z")
+    found = planned(world, wanted, Turn.ANOTHERS)
+    assert RestartContainer in {type(action) for action in found.actions}
+    assert CreateContainer not in {type(action) for action in found.actions}
+    assert found.held
+
+
+@pytest.mark.parametrize(
+    ("turn", "image"), [(Turn.ANOTHERS, "valkey:8.1"), (Turn.NOBODYS, "redis:8.0")]
+)
+def test_a_server_that_is_down_takes_new_defaults_unless_they_did_harm(turn, image):
+    world = world_of(inherits())
+    world.kill("acme")
+    found = planned(world, inherits(image="valkey:8.1"), turn)
+    made = [each for each in found.actions if isinstance(each, CreateContainer)]
+    assert [each.workload.shape.image for each in made] == ([image] if made else [])
+    assert bool(made) is (image == "valkey:8.1")
+    assert StartContainer in {type(action) for action in found.actions}
+
+
+def test_a_birth_takes_the_defaults_whoevers_turn_it_is():
+    for turn in Turn:
+        found = planned(FakeWorld(), inherits(), turn)
+        assert found.held is None
+        assert StartContainer in {type(action) for action in found.actions}
+
+
+def test_a_closed_window_comes_before_the_turn():
+    world = world_of(inherits(window=CLOSED))
+    found = planned(world, inherits(window=CLOSED, image="valkey:8.1"), Turn.ANOTHERS)
+    assert found.held
+    assert found.held.reason == "WaitingForWindow"
+
+
+def test_a_default_image_that_nobody_has_is_no_tenants_business_before_its_turn():
+    for window in (None, CLOSED):
+        world = world_of(inherits(window=window))
+        found = planned(world, inherits(window=window, image="redis:none"), Turn.ANOTHERS)
+        assert (found.actions, found.blocked) == ((), None)

@@ -1,0 +1,63 @@
+import json
+
+from tests.cli.hosts import NOON
+
+STATUS = {
+    "phase": "canary",
+    "target": "t",
+    "underWay": [{"name": "acme", "since": "2026-03-01T11:59:00Z", "readySince": None}],
+    "failed": [],
+    "halted": None,
+    "passed": 0,
+    "waiting": 7,
+    "waitingForWindow": 2,
+    "unready": 1,
+    "resting": 3,
+}
+HALTED = {
+    **STATUS,
+    "phase": "halted",
+    "underWay": [],
+    "failed": ["acme"],
+    "halted": {"tenant": "acme", "message": "there is no such image", "at": NOON.isoformat()},
+}
+
+
+def say(host, rollout):
+    host.beat()
+    content = json.loads(host.paths.host_status.read_text())
+    host.paths.host_status.write_text(json.dumps({**content, "rollout": rollout}))
+
+
+def test_it_tells_who_goes_and_who_waits(host):
+    say(host, STATUS)
+    ended = host.run("rollout", "status")
+    assert ended.code == 0
+    for part in ("canaries take", "acme (restarts, for 60s)", "turn:       7", "window:     2"):
+        assert part in ended.out, ended.out
+
+
+def test_a_halt_is_degraded_and_says_the_way_out(host):
+    say(host, HALTED)
+    ended = host.run("rollout", "status")
+    assert ended.code == 6
+    assert "acme: there is no such image" in ended.out
+    assert "rollout.resumedAt" in ended.out
+    shown = host.run("rollout", "status", "-o", "json")
+    assert shown.code == 6
+    assert shown.items[0]["status"] == HALTED
+
+
+def test_watching_ends_with_the_rollout(host):
+    say(host, STATUS)
+    idle = {**STATUS, "phase": "idle", "underWay": [], "waiting": 0}
+    host.meanwhile = [lambda: None, lambda: say(host, idle)]
+    ended = host.run("rollout", "status", "-w", "-o", "json")
+    assert ended.code == 0
+    phases = [json.loads(line)["status"]["phase"] for line in ended.out.splitlines()]
+    assert phases == ["canary", "idle"]
+
+
+def test_a_daemon_that_never_spoke_of_it_is_no_rollout(host):
+    host.beat()
+    assert host.run("rollout", "status").code == 5

@@ -1,0 +1,182 @@
+"""New defaults reach a real fleet canary first, so many at a time, and halt at the first harm."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from tests.scenarios.host import REDIS_7, REDIS_8
+from tests.scenarios.load import Load
+from tests.scenarios.waiting import eventually
+
+FEW = 8
+ROLLOUT = {"canary": 1, "maxUnavailable": 2, "settle": "1s", "deadline": "20s"}
+# Nobody listens there, which is told at once.
+NO_SUCH = "127.0.0.1:1/redis:never"
+
+
+@pytest.fixture
+def fleet_of_eight(host):
+    host.write_settings(rollout=ROLLOUT, daemon={"resync": "5s", "workers": 4})
+    host.start()
+    tenants = [host.tenant(f"roll{number}").write() for number in range(FEW)]
+    for each in tenants:
+        each.settle().put(kept="yes")
+    return tenants
+
+
+@pytest.fixture
+def tagged(host):
+    """Return a maker of further names for Redis 7.0."""
+    names = []
+
+    def tag(kind):
+        names.append(f"cachepilot-lab/{kind}:rollout-{host.slot.number}")
+        host.engine.images.get(REDIS_7).tag(names[-1])
+        return names[-1]
+
+    yield tag
+    for name in names:
+        host.engine.images.remove(name, force=True)
+
+
+def default_image(host, image, **more):
+    defaults = {**host.settings["defaults"], "engine": {"image": image}}
+    host.write_settings(defaults=defaults, **more)
+    host.hang_up()
+
+
+def image_of(tenant):
+    return tenant.inspect()["Config"]["Image"]
+
+
+def rollout(host):
+    return host.facts()["rollout"]
+
+
+def turns(host):
+    return [event["tenant"] for event in host.events() if event["reason"] == "RolloutTurn"]
+
+
+def all_have(tenants, image):
+    def check():
+        for each in tenants:
+            assert each.status()["spec"]["engine"]["image"] == image, each.summary()
+            assert each.word == "Ready", each.summary()
+            assert image_of(each) == image, each.summary()
+        return True
+
+    eventually(check, timeout=150)
+
+
+def test_a_new_image_goes_to_a_canary_and_then_to_so_many_at_a_time(host, fleet_of_eight):
+    volunteer = fleet_of_eight[5]
+    text = volunteer.document().replace(
+        '"name"', '"labels": {"cachepilot/canary": "true"}, "name"'
+    )
+    host.put(volunteer.path, text)
+    volunteer.settle()
+    live = fleet_of_eight[0]
+    with ExitStack() as stack:
+        loads = [stack.enter_context(Load(each, None)) for each in fleet_of_eight[:3]]
+        default_image(host, REDIS_8)
+        eventually(lambda: turns(host))
+        # The canary is alone, and what is live does not wait for anybody's turn.
+        with host.unbroken(live):
+            live.edit({"memory": {"max": "24MiB"}})
+            eventually(lambda: live.config("maxmemory") == str(24 * 2**20))
+            assert turns(host) == [volunteer.name]
+        most = 0
+
+        def is_over():
+            nonlocal most
+            most = max(most, len(rollout(host)["underWay"]))
+            return rollout(host)["phase"] == "idle" and len(turns(host)) == FEW
+
+        eventually(is_over, timeout=150)
+        all_have(fleet_of_eight, REDIS_8)
+        for load in loads:
+            load.go_on()
+    assert most <= 2
+    assert [load.lost() for load in loads] == [[], [], []]
+    assert sorted(turns(host)) == sorted(each.name for each in fleet_of_eight)
+    assert all(each.get("kept") == "yes" for each in fleet_of_eight)
+    (shown,) = json.loads(host.ctl("rollout", "status", "-o", "json"))["items"]
+    assert shown["status"]["passed"] == FEW
+    newborn = host.tenant("newborn").write().settle()
+    assert image_of(newborn) == REDIS_8
+
+
+@pytest.mark.parametrize("harm", ["there is none", "it lacks the server"])
+def test_an_image_that_harms_the_canary_reaches_nobody_else(host, fleet_of_eight, tagged, harm):
+    image = NO_SUCH if harm == "there is none" else tagged("valkey")
+    first, *others = sorted(fleet_of_eight, key=lambda each: each.name)
+    paused, stopped = others[0], others[1]
+    paused.edit({"paused": True}).settle("Paused")
+    stopped.edit({"state": "stopped"}).settle("Stopped")
+    serving = [each for each in others if each is not stopped]
+    with host.undisturbed(*serving):
+        default_image(host, image)
+        eventually(lambda: rollout(host)["phase"] == "halted", timeout=60)
+        eventually(lambda: host.facts()["conditions"])
+        assert host.facts()["conditions"][0]["reason"] == "RolloutHalted"
+        assert "cachepilot_rollout_halted 1.0" in host.page("metrics")[1]
+        found = rollout(host)
+        assert "halted by a failure" in host.ctl("rollout", "status", expect=6)
+        assert (found["halted"]["tenant"], found["failed"]) == (first.name, [first.name])
+        assert found["resting"] == 2
+        waiting = others[-1]
+        eventually(lambda: "is halted" in host.ctl("describe", "tenant", waiting.name))
+        assert waiting.word == "Ready"
+        host.kill()
+        host.start()
+        eventually(lambda: rollout(host)["phase"] == "halted")
+    # A server that crashes behind the halt comes back as it was.
+    victim = others[-1]
+    victim.container().kill()
+    eventually(lambda: victim.is_running() and victim.word == "Ready")
+    assert image_of(victim) == REDIS_7
+
+    # Its own edit is not held up, even one that needs a restart.
+    run_id = victim.run_id()
+    victim.edit({"restartedAt": "2026-03-01T12:00:00Z"})
+    eventually(lambda: victim.run_id() != run_id)
+    victim.settle()
+    assert image_of(victim) == REDIS_7
+
+    default_image(host, REDIS_7)
+    all_have([first, *[each for each in serving if each is not paused]], REDIS_7)
+    eventually(lambda: rollout(host)["phase"] == "idle")
+    # A memory-only server that was killed by hand has lost what it held.
+    assert all(each.get("kept") == "yes" for each in (first, *serving) if each is not victim)
+
+
+def test_a_daemon_that_is_killed_in_the_middle_goes_on_where_it_was(host, fleet_of_eight):
+    default_image(host, REDIS_8)
+    for count in (1, 3):
+        eventually(lambda count=count: len(turns(host)) >= count, timeout=60)
+        host.kill()
+        host.start()
+    all_have(fleet_of_eight, REDIS_8)
+    eventually(lambda: rollout(host)["phase"] == "idle", timeout=60)
+    assert len(turns(host)) == len(set(turns(host))) == FEW
+    assert all(each.get("kept") == "yes" for each in fleet_of_eight)
+
+
+def test_defaults_that_are_taken_back_in_the_middle_leave_everybody_as_before(
+    host, fleet_of_eight, tagged
+):
+    default_image(host, tagged("redis"))
+    eventually(lambda: len(turns(host)) >= 3, timeout=60)
+    default_image(host, REDIS_7)
+    all_have(fleet_of_eight, REDIS_7)
+    eventually(lambda: rollout(host)["phase"] == "idle", timeout=60)
+    assert all(each.get("kept") == "yes" for each in fleet_of_eight)
+
+
+def test_a_person_can_let_a_halted_rollout_go_on(host, fleet_of_eight):
+    default_image(host, NO_SUCH)
+    eventually(lambda: rollout(host)["phase"] == "halted")
+    more = {**ROLLOUT, "resumedAt": "2026-03-01T12:00:00Z"}
+    default_image(host, NO_SUCH, rollout=more)
+    eventually(lambda: len(turns(host)) >= 2, timeout=60)
