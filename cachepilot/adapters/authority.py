@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,33 +23,20 @@ _REPLACE = "put the folder back from a backup"
 _APART = (RotationPhase.MAKING, RotationPhase.REMOVING)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
     """What the files said when they were read last."""
 
-    def __init__(
-        self, stamps: tuple[Stamp | None, ...], rotation: Rotation, signer: Pair, roots: list[Pair]
-    ) -> None:
-        self.stamps, self.rotation, self.signer, self.roots = stamps, rotation, signer, roots
-        self.problem = ""
+    stamps: tuple[Stamp | None, ...]
+    rotation: Rotation
+    signer: Pair
+    roots: tuple[Pair, ...]
+    seen: SeenAuthority
 
-    def seen(self) -> SeenAuthority:
-        """Return it as our nouns."""
-        rotation = self.rotation
-        return SeenAuthority(
-            exists=True,
-            fingerprint=fingerprint(self.signer.certificate),
-            not_after=self.signer.certificate.not_valid_after_utc,
-            roots=tuple(_seen_root(root) for root in self.roots),
-            rotation=SeenRotation(
-                phase=rotation.phase,
-                since=rotation.since,
-                by_wish=rotation.by_wish,
-                problem=self.problem,
-            )
-            if rotation.phase and rotation.since
-            else None,
-            served_wish=rotation.served,
-        )
+    @property
+    def bundle_pem(self) -> bytes:
+        """The certificates of all roots that are trusted."""
+        return b"".join(root.certificate_pem() for root in self.roots)
 
 
 class Authority:
@@ -81,7 +69,7 @@ class Authority:
         """Return the state of the authority; parsed again only when its files changed."""
         cached = self._cached
         if cached and cached.stamps == self._stamps(cached.rotation):
-            return cached.seen()
+            return cached.seen
         try:
             rotation = self.folders.rotation()
         except (ValueError, OSError) as error:
@@ -89,7 +77,7 @@ class Authority:
         key, certificate = self.folders.stamps(rotation.signer)[1:]
         if key and certificate:
             try:
-                return self._read(rotation).seen()
+                return self._read(rotation).seen
             except (ValueError, OSError) as error:
                 return _broken(f"{self.folders.at(rotation.signer)}: {_words(error)}; {_REPLACE}")
         if key or certificate or rotation.signer != FIRST or rotation.phase:
@@ -113,7 +101,7 @@ class Authority:
             WaitingError: There is none yet.
             StalledError: It must not be used (reason ``AuthorityBroken``).
         """
-        return b"".join(root.certificate_pem() for root in self._current().roots)
+        return self._current().bundle_pem
 
     def create(self) -> None:
         """Make the root once, then publish its certificate; safe to repeat.
@@ -142,8 +130,9 @@ class Authority:
         with self._lock:
             current = self._current()
             self.folders.mend(current.rotation.signer, current.rotation.other)
-            if not current.problem:
-                self._publish(b"".join(root.certificate_pem() for root in current.roots))
+            rotation = current.seen.rotation
+            if rotation is None or not rotation.problem:
+                self._publish(current.bundle_pem)
 
     def _current(self) -> _Read:
         seen = self.look()
@@ -163,18 +152,23 @@ class Authority:
         write_durably(path, wanted, mode=0o644, owner=self._owner)
 
     def _read(self, rotation: Rotation) -> _Read:
-        stamps = self._stamps(rotation)
-        signer = self.folders.parse(rotation.signer)
-        read = _Read(stamps, rotation, signer, [signer])
+        stamps, problem = self._stamps(rotation), ""
+        roots = [self.folders.parse(rotation.signer)]
         if rotation.other and rotation.phase not in _APART:
             try:
-                read.roots.append(self.folders.parse(rotation.other))
+                roots.append(self.folders.parse(rotation.other))
             except (ValueError, OSError) as error:
                 # What signs is whole, so leaves can be issued; but nothing moves any further.
                 where = self.folders.at(rotation.other)
-                read.problem = f"cannot use the root in {where}: {_words(error)}; {_REPLACE}"
-        self._cached = read
-        return read
+                problem = f"cannot use the root in {where}: {_words(error)}; {_REPLACE}"
+        self._cached = _Read(
+            stamps=stamps,
+            rotation=rotation,
+            signer=roots[0],
+            roots=tuple(roots),
+            seen=_seen(rotation, roots, problem),
+        )
+        return self._cached
 
     def _stamps(self, rotation: Rotation) -> tuple[Stamp | None, ...]:
         return self.folders.stamps(rotation.signer, rotation.other)
@@ -193,6 +187,22 @@ class Authority:
             # Whatever else lies there may be what somebody rescued.
             if self._paths.ca.is_dir():
                 yield from self._paths.ca.iterdir()
+
+
+def _seen(rotation: Rotation, roots: list[Pair], problem: str) -> SeenAuthority:
+    under_way = None
+    if rotation.phase and rotation.since:
+        under_way = SeenRotation(
+            phase=rotation.phase, since=rotation.since, by_wish=rotation.by_wish, problem=problem
+        )
+    return SeenAuthority(
+        exists=True,
+        fingerprint=fingerprint(roots[0].certificate),
+        not_after=roots[0].certificate.not_valid_after_utc,
+        roots=tuple(map(_seen_root, roots)),
+        rotation=under_way,
+        served_wish=rotation.served,
+    )
 
 
 def _seen_root(root: Pair) -> SeenRoot:

@@ -49,6 +49,7 @@ class Fleet:
         self._complaints: dict[TenantName, str] = {}
         self._failed: dict[TenantName, frozenset[tuple[str, str, str]]] = {}
         self._unpublished = ""
+        self._visited: set[TenantName] = set()
 
     def statuses(self) -> tuple[TenantStatus, ...]:
         """Return the newest status of everybody, sorted by name."""
@@ -69,6 +70,11 @@ class Fleet:
                 self._statuses.setdefault(tenant_name, status)
         return status
 
+    def proven(self, tenant_name: TenantName) -> TenantStatus | None:
+        """Return the newest status of one tenant if this very daemon has looked."""
+        with self._lock:
+            return self._statuses.get(tenant_name) if tenant_name in self._visited else None
+
     def publish(self, status: TenantStatus) -> None:
         """Keep and publish a status, and tell of Ready coming and going.
 
@@ -77,6 +83,7 @@ class Fleet:
         with self._lock:
             before = self._statuses.get(status.tenant_name)
             self._statuses[status.tenant_name] = status
+            self._visited.add(status.tenant_name)
         self._tell_transitions(before, status)
         self._tell_failed_logins(before, status)
         self._tell_waiting(before, status)
@@ -93,6 +100,7 @@ class Fleet:
         """Forget a tenant that no longer exists."""
         with self._lock:
             self._statuses.pop(tenant_name, None)
+            self._visited.discard(tenant_name)
             self._complaints.pop(tenant_name, None)
             self._failed.pop(tenant_name, None)
         try:

@@ -103,7 +103,7 @@ class Service:
             look=parts.authority.look,
             writer=parts.succession,
             names=self._names,
-            status=self._fleet.read,
+            status=self._fleet.proven,
             visit=partial(self._loop.add, fresh=True),
             events=parts.events,
             log=log,

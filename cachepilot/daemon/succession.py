@@ -27,7 +27,7 @@ class Succession:
         look: Returns the state of the authority.
         writer: Carries a step out.
         names: Returns everybody who is known.
-        status: Returns the newest status of a tenant.
+        status: Returns the newest status of a tenant that this daemon has visited.
         visit: Asks for a visit.
         events: Where each step is told.
         log: The daemon's logger.
@@ -100,7 +100,9 @@ class Succession:
                 assert_never(step)
         kind, text = type(step).__name__, s.tell(step)
         self._log.info("performed", action=kind, detail=text)
-        self._events.record(at=now, tenant_name=None, warning=False, reason=kind, message=text)
+        # Both ask a person for something: time to think of it, and time to hand out the bundle.
+        asks = isinstance(step, s.BeginRotation | s.AnnounceRoot)
+        self._events.record(at=now, tenant_name=None, warning=asks, reason=kind, message=text)
 
     def _holders(self, seen: SeenAuthority) -> tuple[s.Holder, ...]:
         """Return who has to prove something; nobody is asked while nothing goes on."""

@@ -34,6 +34,13 @@ EDITS = {
             "tls": {"extraNames": ["cache.example.org"]},
         },
     ),
+    "nobody asked to certificates": (
+        {"tls": {"clients": ["app"]}},
+        {
+            "access": {"clientCertificates": "optional"},
+            "tls": {"clients": ["web"], "clientsRotatedAt": "2026-03-01T12:00:00Z"},
+        },
+    ),
     "another way in": ({}, {"access": {"mode": "dual-mode"}}),
     "another image": (AOF, {"engine": {"image": REDIS_8}}),
     "a restart": ({}, {"restartedAt": "2026-03-01T12:00:00Z"}),
