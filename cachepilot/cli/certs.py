@@ -54,11 +54,10 @@ class Shown:
         )
         if not wide:
             return row
-        files = [str(self.content[key]) for key in ("certFile", "keyFile") if key in self.content]
         return (
             *row,
             str(self.content.get("fingerprint") or "-"),
-            ",".join(files) or "-",
+            str(self.content.get("certFile") or "-").replace("/cert.pem", "/{cert,key}.pem"),
             self.message,
         )
 

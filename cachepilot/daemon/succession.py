@@ -64,8 +64,13 @@ class Succession:
             self._complain(str(error))
             return _SOON
         self._complaint = ""
-        seen = self._look()
-        return _SOON if seen.rotation else _LATER
+        if self._look().rotation is None:
+            return _LATER
+        until = self.progress.until
+        if until is None or self.progress.waits_for:
+            return _SOON
+        left = (until - clock.utc_now()).total_seconds()
+        return min(max(left, _SOON), _LATER)
 
     def _go_on(self, terms: s.SuccessionTerms) -> None:
         for _ in range(_MOST_STEPS):

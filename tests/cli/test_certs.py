@@ -68,7 +68,7 @@ def test_roots_servers_and_clients_are_listed(host):
 def test_wide_says_where_the_files_of_a_client_are(host):
     publish(host, clientCertificates=[CLIENT])
     found = host.run("get", "certs", "-o", "wide").out
-    assert f"{CLIENT['certFile']},{CLIENT['keyFile']}" in found
+    assert "/var/lib/cachepilot/tenants/acme/clients/app/{cert,key}.pem" in found
     assert LEAF["fingerprint"] in found
 
 

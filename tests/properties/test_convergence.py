@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachepilot.observe.snapshot import Liveness, SeenClients
+from cachepilot.observe.snapshot import Liveness, SeenClients, SeenRoot
 from cachepilot.spec.document import (
     AccessMode,
     ClientCertificates,
@@ -143,6 +143,25 @@ def lose_a_client(world):
         world.clients["acme"] = replace(seen, certificates=(), names=())
 
 
+def join_root(world):
+    """Let clients trust another root besides, as a rotation does."""
+    if world.authority.exists:
+        other = SeenRoot(fingerprint=f"root{world.effects}", not_after=world.authority.not_after)
+        roots = (world.authority.roots[0], other)
+        world.authority = replace(world.authority, roots=roots)
+
+
+def promote_root(world):
+    """Let another root sign."""
+    if world.authority.exists:
+        signer = SeenRoot(fingerprint=f"new{world.effects}", not_after=world.authority.not_after)
+        world.authority = replace(
+            world.authority,
+            fingerprint=signer.fingerprint,
+            roots=(signer, world.authority.roots[0]),
+        )
+
+
 def set_directives(world):
     if server := world.servers.get("acme"):
         server.directives |= BY_HAND
@@ -163,6 +182,8 @@ HARMS = [
     edit_commands,
     edit_twin,
     lose_a_client,
+    join_root,
+    promote_root,
 ]
 # What happens before and behind the cut. Where drift is only observed, directives that a hand has
 # set stay; that has a test of its own.
@@ -281,6 +302,8 @@ def complaints(world, spec):
     if spec.access is not AccessMode.PLAIN_ONLY:
         leaf = world.leaves.get(name, {}).get(memory.certificate)
         facts["leaf on disk"] = leaf is not None
+        facts["signer"] = leaf is not None and leaf.authority == world.authority.fingerprint
+        facts["bundle"] = leaf is not None and leaf.roots == world.authority.bundle
         facts["names"] = leaf is not None and leaf.names == spec.names
         facts["lifetime"] = leaf is not None and leaf.not_after > world.now + timedelta(days=1)
         asked = {"off": "no", "optional": "optional", "required": "yes"}[spec.client_certificates]
