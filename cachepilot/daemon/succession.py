@@ -63,7 +63,8 @@ class Succession:
         except CachePilotError as error:
             self._complain(str(error))
             return _SOON
-        self._complaint = ""
+        if not self.problem:
+            self._complaint = ""
         if self._look().rotation is None:
             return _LATER
         until = self.progress.until
