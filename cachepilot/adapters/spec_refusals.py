@@ -46,6 +46,10 @@ class NoSuchDocumentError(SpecEditError):
         self.known = tuple(known)
 
 
+class NoSuchUserError(SpecEditError):
+    """The document of a tenant lists no such user."""
+
+
 class UnreadablePathError(SpecEditError):
     """What should name a field does not."""
 

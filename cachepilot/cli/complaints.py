@@ -8,6 +8,7 @@ from cachepilot.adapters.spec_refusals import (
     EditConflictError,
     InvalidSpecError,
     NoSuchDocumentError,
+    NoSuchUserError,
     SpecEditError,
     UnreadablePathError,
 )
@@ -16,7 +17,11 @@ from cachepilot.cli.failures import CommandError
 from cachepilot.errors import CachePilotError, SettingsError
 from cachepilot.spec.spelling import did_you_mean
 
-_EXITS = {EditConflictError: Exit.CONFLICT, UnreadablePathError: Exit.USAGE}
+_EXITS = {
+    EditConflictError: Exit.CONFLICT,
+    NoSuchUserError: Exit.NOT_FOUND,
+    UnreadablePathError: Exit.USAGE,
+}
 
 
 def in_words(error: Exception) -> CommandError:

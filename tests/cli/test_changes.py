@@ -2,6 +2,9 @@
 
 import pytest
 
+from cachepilot.adapters.spec_folder import SpecFolder
+from cachepilot.spec.parse import parse
+from cachepilot.spec.rules import Rules
 from tests.cli.hosts import document
 
 TEXT = document(body="spec:\n  memory: {max: 64MiB}  # small\n")
@@ -124,6 +127,39 @@ def test_a_rotation_is_a_wish_with_its_own_grace(acme):
     assert (ended.code, ended.out) == (0, "tenant/acme configured\n")
     wish = '  auth:\n    rotatedAt: "2026-03-01T12:00:00Z"\n    grace: 48h\n'
     assert acme.read("acme.yaml").decode() == TEXT + wish
+
+
+USERS = """  auth:
+    users:
+      - name: web  # the shop
+        commands: [+@read]
+      - name: app
+        commands: [+@read]
+"""
+
+
+def test_a_rotation_of_a_user_is_a_wish_in_its_entry(acme):
+    acme.write("acme.yaml", TEXT + USERS)
+
+    ended = acme.run("rotate", "acme", "--user", "app", "--grace", "0s")
+
+    assert (ended.code, ended.out) == (0, "tenant/acme configured\n")
+    lines = acme.read("acme.yaml").decode().splitlines()
+    assert lines[-2:] == ['        rotatedAt: "2026-03-01T12:00:00Z"', "    grace: 0s"]
+    assert "      - name: web  # the shop" in lines
+    parsed = parse(SpecFolder(acme.paths.tenants_d).get("acme").tree, Rules())
+    assert [user.rotated_at for user in parsed.spec.users] == [None, "2026-03-01T12:00:00Z"]
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT + USERS])
+def test_a_user_that_nobody_listed_cannot_get_another_password(acme, text):
+    acme.write("acme.yaml", text)
+
+    ended = acme.run("rotate", "acme", "--user", "apq")
+
+    assert ended.code == 4
+    assert "no user apq" in ended.err
+    assert acme.read("acme.yaml").decode() == text
 
 
 def test_a_rotation_with_a_nonsensical_grace_writes_nothing(acme):

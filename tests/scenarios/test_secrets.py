@@ -10,7 +10,7 @@ from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.waiting import eventually
 
 OWN_PASSWORD = "chosen-by-the-customer-0815"
-USERS = ("default", "cachepilot", "cachepilot-metrics", "cachepilot-backup")
+USERS = ("default", "cachepilot", "cachepilot-metrics", "cachepilot-backup", "app")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,13 @@ def live_a_rich_life(host, folder):
     host.start("--log-level", "debug")
     images = {"seven": REDIS_7, "eight": REDIS_7, "valkey": VALKEY_8}
     tenants = [
-        host.tenant(short).write({"engine": {"image": image}, "access": {"mode": "dual-mode"}})
+        host.tenant(short).write(
+            {
+                "engine": {"image": image},
+                "access": {"mode": "dual-mode"},
+                "auth": {"users": [{"name": "app", "keys": ["*"], "commands": ["+@read"]}]},
+            }
+        )
         for short, image in images.items()
     ]
     for each in tenants:
@@ -41,6 +47,11 @@ def live_a_rich_life(host, folder):
 
     seven.edit({"auth": {"passwordFile": str(file)}}).settle()
     eight.edit({"engine": {"image": REDIS_8}, "restartedAt": "2026-03-01T12:00:00Z"}).settle()
+    seven.edit(users({"name": "app", "commands": ["+get"], "rotatedAt": "2026-03-01T00:00:00Z"}))
+    seven.settle()
+    eight.edit(users({"name": "app", "commands": ["+nosuchcommand"]}))
+    eight.stalled("UserRulesRefused")
+    eight.edit(users()).settle()
     valkey.edit({"auth": {"passwordFile": str(folder / "missing")}})
     valkey.stalled("PasswordFileUnusable")
     with eight.admin() as admin:
@@ -58,14 +69,19 @@ def live_a_rich_life(host, folder):
     host.stop()
     host.start("--log-level", "debug")
     eight.settle()
-    passwords |= {each.password(user) for each in tenants for user in USERS}
+    passwords |= {each.password(user) for each in tenants for user in USERS[:-1]}
+    passwords |= {each.password("app") for each in (seven, valkey)}
     return tenants, passwords
+
+
+def users(*given):
+    return {"auth": {"users": list(given)}}
 
 
 def test_no_password_and_no_hash_of_one_is_to_be_seen_anywhere(rich):
     host, tenants, passwords = rich
     assert OWN_PASSWORD in passwords
-    assert len(passwords) == 13
+    assert len(passwords) == 17
     canaries = passwords | {hashlib.sha256(each.encode()).hexdigest() for each in passwords}
 
     places = {
