@@ -25,6 +25,7 @@ from cachepilot.plan.persistence import plan_relief
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.rotation import next_rotation_step
 from cachepilot.plan.server_config import managed_directives
+from cachepilot.plan.trial import goes_back
 from cachepilot.plan.users import expected_users
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.ports import SpecSource
@@ -35,10 +36,10 @@ from cachepilot.status.conditions import TenantStatus
 from cachepilot.status.ports import StatusStore
 from cachepilot.status.summarize import Visit, summarize
 
-# A plan ends where only a fresh look can tell what is next; four plans finish every change: thaw,
-# restart, change live, and end what the change has replaced. More would hide a plan that undoes
-# itself. The last look only looks.
-_ROUNDS = 5
+# A plan ends where only a fresh look can tell what is next; six plans finish every change: thaw,
+# replace, take back what failed, start what was before, change live, and end what the change has
+# replaced. More would hide a plan that undoes itself. The last look only looks.
+_ROUNDS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +227,8 @@ class _Errand:
             plan = plan_tenant(spec, seen, self.terms.rules, seen.at, turn=self.turn)
             visit = replace(visit, seen=seen, memory=seen.memory, plan=plan, outcomes=outcomes)
             ended = bool(outcomes) and not isinstance(outcomes[-1], Done)
+            if ended and not last_round and goes_back(spec, seen):
+                ended = False  # nobody serves until it is taken back
             if ended:
                 self._perform(plan_relief(spec, seen))
             if last_round or ended or not plan.actions:

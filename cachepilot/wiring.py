@@ -29,6 +29,7 @@ from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_orders import RedisOrders
 from cachepilot.adapters.redis_questions import RedisQuestions
 from cachepilot.adapters.removal_brake import RemovalBrake
+from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.rollout_file import RolloutFile
 from cachepilot.adapters.root_succession import RootSuccession
 from cachepilot.adapters.rule_trials import RuleTrials
@@ -78,6 +79,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
     """
     owners = os.geteuid() == _ROOT_USER
     records = Records(paths, owners=owners)
+    replacements = ReplacementRecord(records)
     ledger = Ledger(paths, records, owners=owners)
     authority = Authority(
         paths,
@@ -98,6 +100,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         folder_of=paths.tenant,
         check_data=folders.check_data,
         run_folder=paths.run,
+        remember_image=replacements.remember_image,
         monotonic=clock.monotonic,
     )
     connections = ManagementConnections(
@@ -107,8 +110,10 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
     )
     orders = RedisOrders(
         connections,
+        replacements,
         hashes=records.hashes,
         password=records.password,
+        utc_now=clock.utc_now,
         monotonic=clock.monotonic,
         stopping=stopping,
     )

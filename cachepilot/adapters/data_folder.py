@@ -37,6 +37,8 @@ class SeenData:
         marker: Whose data the marker says it is; empty without a marker.
         has_foreign_entry: Whether something in it does not belong to the server's user.
         is_empty: Whether nothing but our own marker is in it.
+        data_format: Version of the format of the newest of its files, if any says so.
+        free_bytes: Room on its disk.
     """
 
     marker: str
@@ -44,6 +46,8 @@ class SeenData:
     has_append_only: bool
     has_foreign_entry: bool
     is_empty: bool
+    data_format: int | None
+    free_bytes: int
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def look_into(folder: int, *, uid: int | None) -> SeenData:
         folder: Descriptor of the folder.
         uid: The server's user, or None when owners do not matter.
     """
-    names = os.listdir(folder)
+    names, room = os.listdir(folder), os.fstatvfs(folder)
     others = [name for name in names if name != MARKER]
     return SeenData(
         marker=read_marker(folder),
@@ -81,7 +85,37 @@ def look_into(folder: int, *, uid: int | None) -> SeenData:
         has_append_only=APPEND_ONLY in names,
         has_foreign_entry=uid is not None and any(_is_foreign(folder, n, uid) for n in others),
         is_empty=not others,
+        data_format=data_format_in(folder),
+        free_bytes=room.f_bavail * room.f_frsize,
     )
+
+
+def data_format_in(folder: int) -> int | None:
+    """Return the newest format that a dump or the base of an append-only file is in."""
+    found = [_format_of(folder, DUMP)]
+    with suppress(OSError):
+        inside = os.open(APPEND_ONLY, _FOLDER, dir_fd=folder)
+        try:
+            names = os.listdir(inside)  # noqa: PTH208 - it is a descriptor
+            bases = [name for name in names if name.endswith(".rdb")]
+            found += [_format_of(inside, name) for name in bases]
+        finally:
+            os.close(inside)
+    return max((each for each in found if each is not None), default=None)
+
+
+def _format_of(folder: int, name: str) -> int | None:
+    """Return what the first bytes of a file say: REDIS0012, or VALKEY080."""
+    try:
+        file = os.open(name, _PEEK, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        head = os.read(file, 9) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    finally:
+        os.close(file)
+    digits = head.lstrip(b"REDISVALKY")
+    return int(digits) if len(head) == 9 and digits.isdigit() else None  # noqa: PLR2004
 
 
 def read_marker(folder: int) -> str:

@@ -13,6 +13,7 @@ import docker.errors
 import docker.types
 
 from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
+from cachepilot.adapters.docker_images import ImageExaminer
 from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
@@ -20,9 +21,11 @@ from cachepilot.adapters.lost_server import is_served
 from cachepilot.adapters.paths import SOCKET
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
-from cachepilot.observe.snapshot import Liveness, Resources, Role, SeenContainer, Unknown
+from cachepilot.observe.replacement import LearnedImage
+from cachepilot.observe.snapshot import Engine, Liveness, Resources, Role, SeenContainer, Unknown
 from cachepilot.plan.actions import Workload
 from cachepilot.plan.containers import container_name
+from cachepilot.plan.guard import refuse_unfit
 from cachepilot.plan.shape import CPU_PERIOD
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.tree import shorten
@@ -58,6 +61,7 @@ class DockerEngine:
         check_data: Called right before a start; raises StalledError unless the data folder is
             the one we made.
         run_folder: Where a server instance makes its socket.
+        remember_image: Told what an image holds.
         monotonic: Seconds that never jump.
     """
 
@@ -69,6 +73,7 @@ class DockerEngine:
         folder_of: Callable[[TenantName], Path],
         check_data: Callable[[TenantName, int], None],
         run_folder: Callable[[TenantName, int], Path],
+        remember_image: Callable[[TenantName, LearnedImage], None],
         monotonic: Callable[[], float],
     ) -> None:
         self._clients = clients
@@ -76,7 +81,9 @@ class DockerEngine:
         self._folder_of = folder_of
         self._check_data = check_data
         self._run_folder = run_folder
+        self._remember_image = remember_image
         self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
+        self._examiner = ImageExaminer(clients, root=root)
 
     # Questions --------------------------------------------------------------------------------
 
@@ -123,6 +130,23 @@ class DockerEngine:
         """Fetch *image* unless the engine has it."""
         self._supplies.ensure_image(image)
 
+    def examine_image(
+        self, tenant_name: TenantName, *, image: str, engine: Engine, data_format: int | None
+    ) -> None:
+        """Record which server *image* holds."""
+        learned = self._examiner.examine(tenant_name, image, engine)
+        self._remember_image(tenant_name, learned)
+        refused = refuse_unfit(
+            image,
+            asked=engine,
+            engine=learned.engine,
+            version=learned.version,
+            problem=learned.problem,
+            data_format=data_format,
+        )
+        if refused:
+            raise StalledError(refused.message, reason=refused.reason)
+
     def ensure_network(self, *, bridge: str, subnet: str) -> None:
         """Make the shared bridge; one that is there is left alone."""
         self._supplies.ensure_network(bridge=bridge, subnet=subnet)
@@ -131,8 +155,13 @@ class DockerEngine:
         """Create a container, stopped; the same one twice is fine."""
         self._check_data(tenant_name, instance)
         name = container_name(tenant_name, workload.role)
+        image, wanted = workload.shape.image, workload.image_id
         body = create_request(
-            tenant_name, workload, root=self._root, folder=self._folder(tenant_name)
+            tenant_name,
+            workload,
+            root=self._root,
+            folder=self._folder(tenant_name),
+            image=image if not wanted or self.image_id(image) == wanted else wanted,
         )
         try:
             with engine_errors(f"cannot create container {name}"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from cachepilot.adapters.labels import (
     DIGEST,
+    IMAGE,
     INODES,
     ROLE,
     ROOT,
@@ -48,7 +49,7 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
         liveness=liveness_of(state),
         digest=labels.get(DIGEST, ""),
         shape=ContainerShape(
-            image=config["Image"],
+            image=labels.get(IMAGE) or config["Image"],
             command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
             user=config.get("User") or "",
             published=_published(host.get("PortBindings") or {}),
@@ -69,6 +70,7 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
         error=state.get("Error") or "",
         oom_killed=bool(state.get("OOMKilled")),
         image_id=inspected.get("Image") or "",
+        finished_at=_instant(state.get("FinishedAt") or ""),
     )
 
 
@@ -100,8 +102,18 @@ def liveness_of(state: Json) -> Liveness:
     return Liveness.CREATED if state.get("Status") == "created" else Liveness.EXITED
 
 
-def create_request(tenant_name: TenantName, workload: Workload, *, root: str, folder: str) -> Json:
-    """Return the body of the request that creates *workload*."""
+def create_request(
+    tenant_name: TenantName, workload: Workload, *, root: str, folder: str, image: str
+) -> Json:
+    """Return the body of the request that creates *workload*.
+
+    Args:
+        tenant_name: Whose container it will be.
+        workload: What it will be.
+        root: Which installation makes it.
+        folder: Where the tenant's own files live.
+        image: What to make it from: the image's name, or its content where the name has moved on.
+    """
     shape, resources = workload.shape, workload.resources
     network = network_name(shape.bridge, root)
     bindings: dict[str, list[Json]] = {}
@@ -110,7 +122,7 @@ def create_request(tenant_name: TenantName, workload: Workload, *, root: str, fo
             {"HostIp": listener.address, "HostPort": str(listener.host_port)}
         )
     return {
-        "Image": shape.image,
+        "Image": image,
         "Entrypoint": list(shape.command[:1]),
         "Cmd": list(shape.command[1:]),
         "User": shape.user,
@@ -121,6 +133,7 @@ def create_request(tenant_name: TenantName, workload: Workload, *, root: str, fo
             ROLE: workload.role,
             DIGEST: workload.digest,
             ROOT: root,
+            **({} if image == shape.image else {IMAGE: shape.image}),
             INODES: " ".join(inodes_of(folder, (source for _, source, _ in shape.mounts))),
         },
         "ExposedPorts": {port: {} for port in bindings},

@@ -69,6 +69,8 @@ class FolderReader:
                 self._look_at_password(tenant_name, user, Path(path))
                 for user, path in password_files
             ),
+            data_format=None if data is None else data.data_format,
+            free_bytes=None if data is None else data.free_bytes,
         )
 
     def check_data(self, tenant_name: TenantName, instance: int) -> None:

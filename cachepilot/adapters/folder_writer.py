@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cachepilot.adapters.acl_file import render_acl
 from cachepilot.adapters.atomic import (
-    Owner,
     explained,
     make_folder,
     settle,
@@ -34,6 +33,8 @@ from cachepilot.adapters.folder_layout import (
 )
 from cachepilot.adapters.paths import CONFIGURATION, USERS, RootPaths
 from cachepilot.adapters.records import Records
+from cachepilot.adapters.replacement_record import ReplacementRecord
+from cachepilot.adapters.staging import StagedFolders
 from cachepilot.plan.actions import AclUser
 from cachepilot.spec.document import TenantName
 
@@ -41,7 +42,7 @@ _PLAIN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOT_THERE = {errno.ENOENT, errno.ELOOP}
 
 
-class FolderWriter:
+class FolderWriter(StagedFolders):
     """The write port of a tenant's folders.
 
     Args:
@@ -51,9 +52,8 @@ class FolderWriter:
     """
 
     def __init__(self, paths: RootPaths, records: Records, *, owners: bool) -> None:
-        self._paths = paths
+        super().__init__(paths, ReplacementRecord(records), owners=owners)
         self._records = records
-        self._owners = owners
 
     def prepare(self, tenant_name: TenantName, *, instance: int, uid: int) -> None:
         """Make conf, run, and data with its marker; then record that data is there.
@@ -139,6 +139,3 @@ class FolderWriter:
 
     def _write(self, path: Path, text: str, uid: int) -> None:
         write_durably(path, text.encode(), mode=FILE_MODE, owner=self._owner((0, uid)))
-
-    def _owner(self, owner: Owner) -> Owner | None:
-        return owner if self._owners else None

@@ -12,6 +12,8 @@ DIGEST = "io.cachepilot.digest"
 ROLE = "io.cachepilot.role"
 # Which installation it belongs to: the absolute root folder. Two never see each other's.
 ROOT = "io.cachepilot.root"
+# Name of the image, where the container had to be made by content because the name has moved on.
+IMAGE = "io.cachepilot.image"
 # Inode numbers of the folders of files that were mounted: a folder that was deleted and made again
 # has the same path, but the container still sees the old one. While it is mounted a number cannot
 # change; where numbers do not outlast a mount, a container is replaced once too often after it.

@@ -13,6 +13,7 @@ from cachepilot.adapters.ledger import Ledger
 from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
+from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
 from cachepilot.observe.memory import Memory, Reservation, SeenCredential
 from cachepilot.observe.user_memory import KeptRules
@@ -22,7 +23,7 @@ PASSWORD_LENGTH = 32
 _ALPHABET = string.ascii_letters + string.digits
 
 
-class RecordWriter:
+class RecordWriter(ReplacementRecord):
     """The write port of the tenants' memory."""
 
     def __init__(
@@ -33,7 +34,7 @@ class RecordWriter:
         *,
         utc_now: Callable[[], datetime],
     ) -> None:
-        self._records = records
+        super().__init__(records)
         self._ledger = ledger
         self._passwords = passwords
         self._utc_now = utc_now

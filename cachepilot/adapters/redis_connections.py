@@ -6,7 +6,8 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -90,8 +91,29 @@ class ManagementConnections:
         """
         self._open(tenant_name, instance, user=user, password=password).close()
 
-    def _open(
+    @contextmanager
+    def opened(
         self, tenant_name: TenantName, instance: int, *, user: str, password: Secret
+    ) -> Iterator[redis.Redis]:
+        """Log in as *user* for the duration of a block; answers are bytes.
+
+        Raises:
+            As :meth:`get`.
+        """
+        client = self._open(tenant_name, instance, user=user, password=password, text=False)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def _open(
+        self,
+        tenant_name: TenantName,
+        instance: int,
+        *,
+        user: str,
+        password: Secret,
+        text: bool = True,
     ) -> redis.Redis:
         # A socket's path has at most 107 bytes, so the folder is opened and named by descriptor.
         folder = os.open(
@@ -104,7 +126,7 @@ class ManagementConnections:
             # The owner of the folder is the user that the server runs as.
             uid = os.fstat(folder).st_uid
             path = f"/proc/self/fd/{folder}/{SOCKET}"
-            client = self._connect(path, user, password, uid)
+            client = self._connect(path, user, password, uid, text=text)
         finally:
             os.close(folder)
         # The descriptor may soon mean something else, so this client must never reconnect by
@@ -112,7 +134,9 @@ class ManagementConnections:
         client.connection.path = "/nonexistent"  # type: ignore[union-attr]
         return client
 
-    def _connect(self, path: str, user: str, password: Secret, uid: int) -> redis.Redis:
+    def _connect(
+        self, path: str, user: str, password: Secret, uid: int, *, text: bool
+    ) -> redis.Redis:
         pool = redis.ConnectionPool(
             connection_class=GuardedConnection,
             uid=uid,
@@ -122,7 +146,7 @@ class ManagementConnections:
             password=password.reveal(),
             socket_timeout=_TIMEOUT,
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-            decode_responses=True,
+            decode_responses=text,
             driver_info=None,
             protocol=2,
         )

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any, cast
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import cast
 
 import redis
 import redis.exceptions
 
+from cachepilot.adapters.redis_comparison import DataComparison
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import is_busy, why
+from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.shape import LONGEST_STOP
 from cachepilot.spec.document import TenantName
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+# Clients of a server on trial wait outside for whoever sees that it has loaded.
+_LOADING_PAUSE = timedelta(milliseconds=500)
 _UNKILLABLE_PAUSE = timedelta(seconds=15)
 
-Reply = dict[str, Any]
 
-
-class RedisOrders:
+class RedisOrders(DataComparison):
     """Orders servers of one installation.
 
     Args:
         connections: Kept connections.
+        replacements: What is remembered of servers that take the place of others.
         hashes: Maps (tenant, user, revisions) to the SHA-256 of each.
         password: Maps (tenant, user, revision) to the password.
+        utc_now: Tells what has expired.
         monotonic: Seconds that never jump.
         stopping: Set when the daemon stops; ends every wait.
     """
@@ -40,17 +42,19 @@ class RedisOrders:
     def __init__(
         self,
         connections: ManagementConnections,
+        replacements: ReplacementRecord,
         *,
         hashes: Callable[[TenantName, str, tuple[int, ...]], tuple[str, ...]],
         password: Callable[[TenantName, str, int], Secret],
+        utc_now: Callable[[], datetime],
         monotonic: Callable[[], float],
         stopping: threading.Event,
     ) -> None:
-        self._connections = connections
+        super().__init__(
+            connections, replacements, utc_now=utc_now, monotonic=monotonic, stopping=stopping
+        )
         self._hashes = hashes
         self._password = password
-        self._monotonic = monotonic
-        self._stopping = stopping
 
     def wait(self, tenant_name: TenantName, *, instance: int, patience: timedelta) -> None:
         """Return when the server answers and has loaded its data."""
@@ -64,7 +68,7 @@ class RedisOrders:
                 self._connections.drop(tenant_name, instance)
                 last = error
         if last is None:
-            raise WaitingError(f"{tenant_name} is loading its data", retry_after=patience)
+            raise WaitingError(f"{tenant_name} is loading its data", retry_after=_LOADING_PAUSE)
         raise UnavailableError(f"cannot reach the server of {tenant_name}: {why(last)}")
 
     def save(self, tenant_name: TenantName, *, instance: int, pause: timedelta) -> None:
@@ -116,6 +120,15 @@ class RedisOrders:
                 f"cannot write the append-only file of {tenant_name}: its rewrite failed",
                 reason="RewriteFailed",
             )
+
+    def rewrite_append_only(self, tenant_name: TenantName, *, instance: int) -> None:
+        """Rewrite the append-only file and return when that has succeeded."""
+        flags = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+        self._finish_background_work(tenant_name, instance, *flags)
+        what = "rewrite the append-only file"
+        with self._order(tenant_name, instance, what, reason="RewriteFailed") as client:
+            client.bgrewriteaof()
+        self.wait_for_rewrite(tenant_name, instance=instance)
 
     def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
         """End the script or function that runs; fine when there is none."""
@@ -178,42 +191,6 @@ class RedisOrders:
         what = f"delete user {user}"
         with self._order(tenant_name, instance, what, reason="UserRefused") as client:
             client.acl_deluser(user)
-
-    # The rest ---------------------------------------------------------------------------------
-
-    @contextmanager
-    def _order(
-        self, tenant_name: TenantName, instance: int, what: str, *, reason: str
-    ) -> Iterator[redis.Redis]:
-        """Give a connection for one order; a refusal is final, a broken connection is not."""
-        try:
-            yield self._connections.get(tenant_name, instance)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-            self._connections.drop(tenant_name, instance)
-            raise UnavailableError(f"cannot {what} of {tenant_name}: {why(error)}") from error
-        except redis.exceptions.RedisError as error:
-            raise StalledError(
-                f"cannot {what} of {tenant_name}: {why(error)}", reason=reason
-            ) from error
-
-    def _finish_background_work(
-        self, tenant_name: TenantName, instance: int, *flags: str
-    ) -> Reply:
-        for _ in self._pauses(timedelta(minutes=10)):
-            with self._order(tenant_name, instance, "ask", reason="OrderRefused") as client:
-                info: Reply = client.info("persistence")
-            if not any(info.get(flag) for flag in flags):
-                return info
-        raise WaitingError(f"{tenant_name} is still writing its data")
-
-    def _pauses(self, patience: timedelta) -> Iterator[None]:
-        """Yield at once and then after growing pauses, until *patience* ends or we stop."""
-        pause, end = _FIRST_PAUSE, self._monotonic() + patience.total_seconds()
-        while True:
-            yield
-            if self._monotonic() >= end or self._stopping.wait(pause):
-                return
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 def _execute(client: redis.Redis, *words: str) -> None:

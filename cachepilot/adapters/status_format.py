@@ -283,6 +283,11 @@ def _render_snapshot(snapshot: Snapshot) -> Json:
             if name.lower() not in _SECRET_DIRECTIVES
         )
         published = replace(published, server=replace(published.server, directives=directives))
+    begun = published.memory.replacement
+    if begun and begun.note:
+        # The names of keys are the customer's own.
+        begun = replace(begun, note=replace(begun.note, sample=()))
+        published = replace(published, memory=replace(published.memory, replacement=begun))
     content: Json = _snapshots().dump_python(published, mode="json")
     return content
 

@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.apply.ports import Writers
+from cachepilot.apply.replacing import replace_server
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.plan import actions as a
 
@@ -62,6 +63,8 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         _tell(action, writers)
     elif isinstance(action, a.TrialAction):
         _try(action, writers)
+    elif isinstance(action, a.ReplacementAction):
+        replace_server(action, writers)
     else:
         assert_never(action)
 

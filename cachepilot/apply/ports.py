@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from cachepilot.apply.replacement_ports import (
+    ReplacementContainers,
+    ReplacementFiles,
+    ReplacementMemory,
+    ReplacementServer,
+)
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Resources, Role
 from cachepilot.observe.user_memory import KeptRules
@@ -17,7 +23,7 @@ from cachepilot.plan.actions import AclUser, TriedUser, Workload
 from cachepilot.spec.document import PersistenceMode, TenantName
 
 
-class MemoryWriter(Protocol):
+class MemoryWriter(ReplacementMemory, Protocol):
     """Changes what we remember; durable before it returns."""
 
     def remember_document(
@@ -133,7 +139,7 @@ class CertificateWriter(Protocol):
         """Delete key and certificate of one client."""
 
 
-class FileWriter(Protocol):
+class FileWriter(ReplacementFiles, Protocol):
     """Changes a tenant's own folders."""
 
     def prepare(self, tenant_name: TenantName, *, instance: int, uid: int) -> None:
@@ -160,7 +166,7 @@ class FileWriter(Protocol):
         """Delete the append-only folder."""
 
 
-class ContainerWriter(Protocol):
+class ContainerWriter(ReplacementContainers, Protocol):
     """Changes what is running."""
 
     def ensure_image(self, image: str) -> None:
@@ -216,7 +222,7 @@ class ContainerWriter(Protocol):
         """
 
 
-class ServerWriter(Protocol):
+class ServerWriter(ReplacementServer, Protocol):
     """Changes a running server over its management socket."""
 
     def wait(self, tenant_name: TenantName, *, instance: int, patience: timedelta) -> None:

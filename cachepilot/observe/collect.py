@@ -113,8 +113,7 @@ def _ask_server(
 ) -> Snapshot:
     """Return *snapshot* with the answers that depend on what runs."""
     name = snapshot.tenant_name
-    needs_image = container is None or container.shape.image != questions.image
-    if needs_image and not isinstance(snapshot.containers, Unknown):
+    if not isinstance(snapshot.containers, Unknown):
         found = readers.containers.image_id(questions.image)
         exists = None if found is None else bool(found)
         snapshot = replace(snapshot, image_exists=exists, image_id=found or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from cachepilot.observe.replacement import HeldBack, LearnedImage, Replacement
 from cachepilot.observe.user_memory import KeptRules, Verdict
 from cachepilot.spec.document import PersistenceMode
 
@@ -79,6 +80,10 @@ class Memory:
             until when.
         restarted_at: The newest served ``restartedAt``.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
+        learned: What the newest image that was looked into holds.
+        replacement: The server that is taking the place of another right now.
+        held_back: The change that failed last and is not to be tried again as it is.
+        outgoing: Instances whose folders nobody needs any more.
     """
 
     generation: int = 0
@@ -102,6 +107,16 @@ class Memory:
     wait: tuple[int, datetime] | None = None
     restarted_at: str | None = None
     restart_wish: tuple[str, datetime] | None = None
+    learned: LearnedImage | None = None
+    replacement: Replacement | None = None
+    held_back: HeldBack | None = None
+    outgoing: tuple[int, ...] = ()
+
+    @property
+    def on_trial(self) -> Replacement | None:
+        """The replacement whose new server is in charge but has not proven itself, or None."""
+        under_way = self.replacement
+        return under_way if under_way and under_way.instance == self.instance else None
 
     def credential(self, user: str) -> SeenCredential | None:
         """Return the credential that *user* is documented to log in with, or None."""

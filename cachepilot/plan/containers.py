@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
 
-from cachepilot.observe.memory import Reservation
-from cachepilot.observe.snapshot import (
-    Liveness,
-    Resources,
-    Role,
-    SeenContainer,
-    SeenServer,
-    Snapshot,
-)
+from cachepilot.observe.memory import Memory, Reservation
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
 from cachepilot.plan.actions import (
+    AbandonReplacement,
     Action,
     AwaitServer,
-    BeginRestart,
-    CreateContainer,
-    EnsureImage,
-    EnsureNetwork,
     FinishRestart,
     RenameContainer,
     RestartContainer,
-    StartContainer,
+    ResumeWrites,
     UpdateResources,
-    Workload,
 )
+from cachepilot.plan.birth import PATIENCE, plan_birth, plan_prerequisites, plan_start, roomy
+from cachepilot.plan.held_back import made_from
 from cachepilot.plan.live import resources_cause
-from cachepilot.plan.persistence import cannot_be_quiet, plan_clean_start, plan_quiet
-from cachepilot.plan.server_config import Directives, differences, needs_restart
+from cachepilot.plan.persistence import plan_clean_start
+from cachepilot.plan.replacement import (
+    departure_cause,
+    plan_departure,
+    restarted_already,
+    successor,
+)
+from cachepilot.plan.server_config import Directives
 from cachepilot.plan.shape import wanted_resources, wanted_workload
-from cachepilot.plan.stopping import patience_to_stop, plan_end, plan_thaw, replace_cause
+from cachepilot.plan.stopping import patience_to_stop, plan_thaw
+from cachepilot.plan.trial import failure_of, plan_proof_of_data, plan_return, plan_trial
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
-
-# A server that loads for longer, or crashes, must not keep a worker from the other tenants.
-PATIENCE = timedelta(seconds=5)
 
 
 def container_name(tenant_name: str, role: Role) -> str:
@@ -52,33 +45,41 @@ def plan_server(
     reservation: Reservation,
     rules: Rules,
     directives: Directives,
+    memory: Memory,
 ) -> Iterator[Action]:
-    """Yield what makes the one right container run; nothing if it does already."""
-    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
-    container = seen.container(Role.SERVER)
-    if container is None:
-        missing = "no container"
-        yield from _plan_prerequisites(spec, seen, reservation, rules)
+    """Yield what makes the one right container run; nothing if it does already.
+
+    Args:
+        spec: What is wanted.
+        seen: What is.
+        reservation: Ports, user and bridge.
+        rules: The host's.
+        directives: What the server is to be told at its start.
+        memory: What is remembered once the plan has come so far.
+    """
+    container, begun = seen.container(Role.SERVER), seen.memory.replacement
+    if begun and begun.instance == seen.memory.instance:
+        if container is None:
+            yield from _plan_lost_trial(spec, seen, reservation, rules, directives)
+        else:
+            yield from _plan_name(spec, container)
+            yield from plan_trial(spec, seen, reservation, directives, begun, container)
+    elif container is None and begun:
+        yield from plan_departure(spec, seen, reservation, rules, directives, memory, begun.cause)
+    elif container is None:
+        yield from plan_prerequisites(spec, seen, reservation, rules)
         yield from plan_clean_start(spec, seen)
-        yield from _plan_birth(spec, seen, workload, missing)
+        workload = made_from(wanted_workload(spec, reservation, instance=memory.instance), seen)
+        yield from plan_birth(spec, workload, "no container", instance=memory.instance)
         yield from plan_wish(spec, seen)
     elif container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
-    elif cause := replace_cause(container, workload):
-        yield from _plan_prerequisites(spec, seen, reservation, rules)
-        yield from plan_end(spec, seen, container, cause)
-        roomy = replace(workload, resources=_roomy(workload.resources, container))
-        yield from _plan_birth(spec, seen, roomy, cause)
-        yield from plan_wish(spec, seen)
+    elif cause := departure_cause(spec, seen, reservation, directives):
+        yield from plan_departure(spec, seen, reservation, rules, directives, memory, cause)
     else:
-        if container.name != container_name(spec.name, Role.SERVER):
-            yield RenameContainer(
-                tenant_name=spec.name,
-                cause=f"it was renamed to {container.name}",
-                container_id=container.container_id,
-                role=Role.SERVER,
-            )
-        yield from _plan_liveness(spec, seen, container, directives)
+        yield from _plan_giving_up(spec, seen)
+        yield from _plan_name(spec, container)
+        yield from _plan_liveness(spec, seen, container)
 
 
 def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
@@ -92,43 +93,50 @@ def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
         yield FinishRestart(tenant_name=spec.name, cause=cause, wish=wish)
 
 
-def _plan_prerequisites(
-    spec: TenantSpec, seen: Snapshot, reservation: Reservation, rules: Rules
-) -> Iterator[Action]:
-    if not seen.image_exists:
-        cause = "the container needs it"
-        yield EnsureImage(tenant_name=spec.name, cause=cause, image=spec.image)
-    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
-    if reservation.bridge < len(rules.network.subnets):
-        yield EnsureNetwork(
+def _plan_name(spec: TenantSpec, container: SeenContainer) -> Iterator[Action]:
+    if container.name != container_name(spec.name, Role.SERVER):
+        yield RenameContainer(
             tenant_name=spec.name,
-            cause="the container needs it",
-            bridge=workload.shape.bridge,
-            subnet=rules.network.subnets[reservation.bridge],
+            cause=f"it was renamed to {container.name}",
+            container_id=container.container_id,
+            role=Role.SERVER,
         )
 
 
-def _plan_birth(
-    spec: TenantSpec, seen: Snapshot, workload: Workload, cause: str
-) -> Iterator[Action]:
-    instance = seen.memory.instance
-    yield CreateContainer(tenant_name=spec.name, cause=cause, workload=workload, instance=instance)
-    yield from _plan_start(spec, instance, "just created")
-
-
-def _plan_start(spec: TenantSpec, instance: int, cause: str) -> Iterator[Action]:
-    yield StartContainer(tenant_name=spec.name, cause=cause, role=Role.SERVER, instance=instance)
-    yield AwaitServer(
-        tenant_name=spec.name, cause="just started", instance=instance, patience=PATIENCE
-    )
-
-
-def _plan_liveness(
+def _plan_lost_trial(
     spec: TenantSpec,
     seen: Snapshot,
-    container: SeenContainer,
+    reservation: Reservation,
+    rules: Rules,
     directives: Directives,
 ) -> Iterator[Action]:
+    """Yield what goes on with a server on trial that has no container."""
+    begun = seen.memory.on_trial
+    if begun is None:
+        return
+    if failure := failure_of(spec, seen):
+        yield from plan_return(spec, seen, begun, failure)
+        return
+    yield from plan_prerequisites(spec, seen, reservation, rules)
+    workload = successor(spec, reservation, begun)
+    yield from plan_birth(spec, workload, begun.cause, instance=begun.instance)
+    has_note = begun.note is not None
+    yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)
+
+
+def _plan_giving_up(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield the end of a replacement that nobody wants any more, as it has not begun to serve."""
+    begun = seen.memory.replacement
+    if begun is None:
+        return
+    cause = "nothing has to be replaced any more"
+    yield AbandonReplacement(tenant_name=spec.name, cause=cause)
+    if isinstance(seen.server, SeenServer) and not seen.server.loading:
+        instance = seen.memory.instance
+        yield ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)
+
+
+def _plan_liveness(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> Iterator[Action]:
     match container.liveness:
         case Liveness.CREATED | Liveness.EXITED:
             cause = (
@@ -138,7 +146,7 @@ def _plan_liveness(
             )
             yield from _plan_room(spec, container)
             yield from plan_clean_start(spec, seen)
-            yield from _plan_start(spec, seen.memory.instance, cause)
+            yield from plan_start(spec, seen.memory.instance, cause)
             yield from plan_wish(spec, seen)
         case Liveness.RESTARTING:
             yield from _plan_room(spec, container)
@@ -146,50 +154,13 @@ def _plan_liveness(
             yield from _plan_restart(spec, seen, container, "it crashes again and again")
             yield from plan_wish(spec, seen)
         case Liveness.RUNNING | Liveness.DEAD | Liveness.PAUSED:
-            yield from _plan_wished_restart(spec, seen, container, directives)
-
-
-def _plan_wished_restart(
-    spec: TenantSpec,
-    seen: Snapshot,
-    container: SeenContainer,
-    directives: Directives,
-) -> Iterator[Action]:
-    """Yield a restart that the spec asks for, or that a directive cannot do without."""
-    wish, begun = spec.restarted_at, seen.memory.restart_wish
-    if wish is not None and wish != seen.memory.restarted_at:
-        if begun and begun[0] == wish and container.started_at and container.started_at > begun[1]:
-            cause = "it restarted before we could say so"
-            yield FinishRestart(tenant_name=spec.name, cause=cause, wish=wish)
-            return
-        cause = f"restartedAt is {wish}"
-        yield BeginRestart(tenant_name=spec.name, cause=cause, wish=wish, at=seen.at)
-        yield from plan_quiet(spec, seen, cause)
-        yield from _plan_restart(spec, seen, container, cause)
-        yield FinishRestart(tenant_name=spec.name, cause="it restarted", wish=wish)
-        return
-    if isinstance(seen.server, SeenServer) and not seen.server.loading:
-        stuck = [
-            name for name, _, _ in differences(directives, seen.server) if needs_restart(name)
-        ]
-        if stuck and not cannot_be_quiet(spec, seen):
-            cause = f"only a restart changes {', '.join(stuck)}"
-            yield from plan_quiet(spec, seen, cause)
-            yield from _plan_restart(spec, seen, container, cause)
-
-
-def _roomy(wanted: Resources, container: SeenContainer) -> Resources:
-    """Return *wanted* with no less memory than the container has: what it holds must still load.
-
-    A limit shrinks only below a running server that has given the memory back.
-    """
-    memory = max(wanted.memory, container.resources.memory)
-    return replace(wanted, memory=memory, swap=memory)
+            if restarted_already(spec, seen):
+                yield from plan_wish(spec, seen)
 
 
 def _plan_room(spec: TenantSpec, container: SeenContainer) -> Iterator[Action]:
     """Yield the wanted limits for a server that is down, maybe because of too tight ones."""
-    wanted = _roomy(wanted_resources(spec), container)
+    wanted = roomy(wanted_resources(spec), container)
     if container.resources != wanted:
         yield UpdateResources(
             tenant_name=spec.name,

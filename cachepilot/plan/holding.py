@@ -154,6 +154,8 @@ def _is_under_way(seen: Snapshot) -> bool:
     container, held = seen.container(Role.SERVER), seen.memory.reservation
     if container is None or held is None:
         return False
+    if seen.memory.on_trial:
+        return True
     mine = {TLS_PORT: held.tls_port, PLAIN_PORT: held.plain_port}
     return any(at.host_port != mine.get(at.container_port) for at in container.shape.published)
 

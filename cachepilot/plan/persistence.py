@@ -158,7 +158,9 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
 def plan_relief(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
     """Return what gives clients their writes back after a visit that could not stop a server."""
     running = isinstance(seen.server, SeenServer) and not seen.server.loading
-    if not (running and seen.memory.load_once):
+    begun = seen.memory.replacement
+    noted = begun is not None and begun.instance != seen.memory.instance and begun.note
+    if not (running and (seen.memory.load_once or noted)):
         return ()
     cause = "it could not be stopped"
     return (ResumeWrites(tenant_name=spec.name, cause=cause, instance=seen.memory.instance),)

@@ -10,6 +10,7 @@ from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
 from cachepilot.plan.actions import (
     Action,
+    BeginReplacement,
     Blocked,
     Disruption,
     EnsureImage,
@@ -26,6 +27,8 @@ from cachepilot.plan.certificates import can_wait, plan_certificate, plan_prunin
 from cachepilot.plan.clients import plan_client_certificates
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
+from cachepilot.plan.guard import replacement_refused
+from cachepilot.plan.held_back import as_it_was, held_back_blocked, plan_new_attempt
 from cachepilot.plan.holding import (
     Turn,
     Wait,
@@ -50,8 +53,9 @@ from cachepilot.plan.persistence import (
     plan_leftovers,
     plan_mode_change,
 )
+from cachepilot.plan.replacement import departure_cause, plan_discards
 from cachepilot.plan.rotation import plan_credentials, plan_forgetting, plan_promotion
-from cachepilot.plan.server_config import LIVE_ONLY, Directives, wanted_directives
+from cachepilot.plan.server_config import LIVE_ONLY, Directives, closed, wanted_directives
 from cachepilot.plan.stopping import must_not_stop, place_taken, plan_rest
 from cachepilot.plan.trials import assume_taken, plan_fetching, plan_trials
 from cachepilot.plan.unsafe_stop import (
@@ -148,10 +152,13 @@ def _plan_serving(
 
     With *calm* a running server stays up, even if nothing but a restart would make it right.
     """
+    failed = held_back_blocked(spec, seen)
+    renewed = tuple(plan_new_attempt(spec, seen))
+    spec = as_it_was(spec, seen)
     asked, held = spec, seen.memory.reservation
     trials = tuple(plan_trials(spec, seen, uid=held.uid)) if held else ()
     seen = assume_taken(seen, trials)
-    blocked = list_blocks(spec, seen)
+    blocked = (*((failed,) if failed else ()), *list_blocks(spec, seen))
     spec = feasible(spec, seen)
     chosen = choose_reservation(spec, seen, rules)
     reservation = seen.memory.reservation if isinstance(chosen, Blocked) else chosen
@@ -161,12 +168,11 @@ def _plan_serving(
         return Plan((), blocked[0])
 
     first = blocked[0] if blocked else None
-    identity = (*trials, *_plan_identity(spec, seen, reservation))
+    identity = (*renewed, *trials, *_plan_identity(spec, seen, reservation))
     spared = only_by_hand(spec, seen, _directives(spec, seen, seen.memory), rules)
     renewal = tuple(plan_certificate(spec, seen, reservation, now, spared=spared))
     unsafe = must_not_stop(spec, seen, reservation)
-    taken = place_taken(spec, seen, reservation)
-    stays = unsafe or taken
+    stays = unsafe or place_taken(spec, seen, reservation)
     if (
         not stays
         and can_wait(spec, seen.certificate)
@@ -179,18 +185,22 @@ def _plan_serving(
         return Plan(identity, first)  # nothing may start without them; *first* says why
 
     directives = _directives(spec, seen, memory)
+    stays = _why_stay(spec, seen, reservation, directives, stays)
+    on_disk = closed(directives) if seen.memory.on_trial else directives
     files = (
         *plan_doubt(spec, seen, directives, rules),
-        *plan_files(spec, seen, memory, reservation, directives),
+        *plan_files(spec, seen, memory, reservation, on_disk),
     )
     first = first or stays
     server: tuple[Action, ...] = ()
     if not stays:
-        server = tuple(plan_server(spec, seen, reservation, rules, directives))
+        server = tuple(plan_server(spec, seen, reservation, rules, directives, memory))
     elif unsafe:
         server = tuple(plan_end_of_script(spec, seen))
     if calm and any(map(interrupts, server)):
         server = tuple(action for action in server if isinstance(action, RenameContainer))
+    if any(isinstance(action, BeginReplacement) for action in server):
+        files = ()  # what it is stopped with is what it may have to come back with
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()
@@ -200,6 +210,21 @@ def _plan_serving(
         live = _plan_live(spec, seen, memory, rules, directives, seen.server)
         server = (*live, *plan_forgetting(asked, seen))
     return Plan((*identity, *files, *server, *plan_fetching(asked, seen)), first)
+
+
+def _why_stay(
+    spec: TenantSpec,
+    seen: Snapshot,
+    reservation: Reservation,
+    directives: Directives,
+    stays: Blocked | None,
+) -> Blocked | None:
+    """Return why nothing may be started or stopped; *stays* is about a server with clients."""
+    if seen.memory.on_trial:
+        return None
+    if stays is None and departure_cause(spec, seen, reservation, directives):
+        return replacement_refused(spec, seen)
+    return stays
 
 
 def _plan_down(
@@ -212,7 +237,7 @@ def _plan_down(
     """Return whether the server has to be started or replaced, with the leaf it has."""
     memory = project(seen.memory, reservation, identity)
     directives = _directives(spec, seen, memory)
-    return any(plan_server(spec, seen, reservation, rules, directives))
+    return any(plan_server(spec, seen, reservation, rules, directives, memory))
 
 
 def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:
@@ -248,6 +273,7 @@ def _plan_live(
     uid = memory.reservation.uid if memory.reservation else 0
     spared = only_by_hand(spec, seen, directives, rules)
     yield from plan_leftovers(spec, seen, server)
+    yield from plan_discards(seen)
     yield from plan_growth(spec, seen)
     yield from plan_users(spec, seen, server, memory)
     yield from plan_client_certificates(spec, seen, seen.at)

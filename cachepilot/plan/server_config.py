@@ -20,6 +20,8 @@ from cachepilot.spec.tenant import TenantSpec
 
 Directives = dict[str, str]
 
+_EVERYWHERE, _INSIDE = "* -::*", "127.0.0.1"
+
 _SAVE_POINTS = "3600 1 300 100 60 10000"
 DATABASES = "16"
 _BUFFERS = "client-output-buffer-limit"
@@ -76,6 +78,8 @@ def wanted_directives(
     found: Directives = {
         "port": str(PLAIN_PORT if spec.access.has_plain else 0),
         "tls-port": str(TLS_PORT if spec.access.has_tls else 0),
+        # Of the container: whose address it is published on is Docker's affair.
+        "bind": _EVERYWHERE,
         "unixsocket": f"{RUN_FOLDER}/redis.sock",
         "unixsocketperm": "700",
         "aclfile": f"{CONFIG_FOLDER}/users.acl",
@@ -111,6 +115,16 @@ def wanted_directives(
     limits = _buffer_classes(f"{untold[_BUFFERS]} {found[_BUFFERS]}")
     found[_BUFFERS] = " ".join(" ".join((kind, *limit)) for kind, limit in limits.items())
     return found
+
+
+def closed(directives: Directives) -> Directives:
+    """Return *directives* of a server that listens as it will, but that no client can reach."""
+    return directives | {"bind": _INSIDE}
+
+
+def opening(directives: Directives) -> tuple[tuple[str, str], ...]:
+    """Return what a closed server has to be told to let clients in."""
+    return (("bind", directives["bind"]),)
 
 
 def render(directives: Directives) -> str:

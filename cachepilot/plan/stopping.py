@@ -8,6 +8,7 @@ from datetime import timedelta
 from cachepilot.observe.memory import Reservation
 from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
 from cachepilot.plan.actions import (
+    AbandonReplacement,
     Action,
     Blocked,
     RemoveContainer,
@@ -74,6 +75,10 @@ def plan_rest(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
     if container is None:
         return
     cause = f"state is {spec.state}"
+    begun = seen.memory.replacement
+    if begun and begun.instance != seen.memory.instance and container.liveness in _ALIVE:
+        # What was noted of it is history from now on.
+        yield AbandonReplacement(tenant_name=spec.name, cause=cause)
     if container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
     elif spec.state is State.DELETED:

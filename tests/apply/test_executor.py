@@ -14,20 +14,47 @@ from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
 from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Reservation
-from cachepilot.observe.snapshot import Role
+from cachepilot.observe.replacement import Kept, Replacement
+from cachepilot.observe.snapshot import Engine, Role
 from cachepilot.observe.user_memory import KeptRules
 from cachepilot.plan import actions as a
 from cachepilot.plan.shape import wanted_workload
 from cachepilot.plan.users import wanted_users
-from cachepilot.spec.document import PersistenceMode
+from cachepilot.spec.document import AccessMode, PersistenceMode
 from tests.builders import tenant
 from tests.fakes.scenes import settled
 from tests.fakes.world import NOON
 
 RESERVATION = Reservation(tls_port=1, plain_port=2, uid=3, bridge=0)
 WORKLOAD = wanted_workload(tenant(), RESERVATION, instance=1)
+REPLACEMENT = Replacement(
+    cause="image changed",
+    target="t1",
+    wish=None,
+    former=1,
+    instance=2,
+    kept=Kept(
+        image="redis:7.0",
+        image_id="sha256:abc",
+        access=AccessMode.TLS_ONLY,
+        bind=("127.0.0.1",),
+        tls_port=1,
+        plain_port=None,
+        memory=2**20,
+    ),
+    begun=NOON,
+)
 USERS = wanted_users(tenant(), settled().memory("acme"), NOON)
 VALUES = {
+    "append_only": True,
+    "data_format": 11,
+    "dump": False,
+    "engine": Engine.VALKEY,
+    "image_id": "sha256:abc",
+    "message": "it crashes",
+    "now": NOON,
+    "reason": "UpgradeFailed",
+    "replacement": REPLACEMENT,
     "at": NOON,
     "bridge": "cachepilot-0",
     "client": "app",
@@ -40,7 +67,6 @@ VALUES = {
     "fingerprint": "f1",
     "generation": 4,
     "image": "redis:8.0",
-    "image_id": "sha256:1",
     "instance": 7,
     "keep": 5,
     "lifetime": timedelta(days=3),
@@ -145,7 +171,8 @@ def test_every_verb_of_the_write_ports_belongs_to_an_action():
     offered = {
         (port, verb)
         for port, protocol in get_type_hints(Writers).items()
-        for verb in vars(protocol)
+        for part in protocol.__mro__
+        for verb in vars(part)
         if not verb.startswith("_")
     }
     assert verbs == offered

@@ -133,7 +133,7 @@ def test_what_waits_for_a_window_is_shown_apart_from_what_happens_at_once(acme):
     at_once, _, later = out.partition(told)
     assert at_once.startswith("tenant/acme: clients notice nothing\n")
     assert "SetDirectives" in at_once
-    assert "RestartContainer" in later
+    assert "StopContainer" in later
     (item,) = acme.run("plan", "acme", "-o", "json").items
     assert item["plan"]["disruption"] == "none"
     waiting = item["plan"]["waiting"]

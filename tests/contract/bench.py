@@ -535,6 +535,7 @@ class RealBench(Bench):
             folder_of=self.paths.tenant,
             check_data=lambda _name, _instance: None,
             run_folder=self.paths.run,
+            remember_image=lambda _name, _learned: None,
             monotonic=clock.monotonic,
         )
         del clients

@@ -183,7 +183,7 @@ def test_the_engine_of_a_tenant_is_what_answered(scrape):
             "tenant_info",
             tenant="a",
             engine="redis",
-            version="8.0.2",
+            version="8.0",
             access="dual-mode",
             persistence="none",
         )

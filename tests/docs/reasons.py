@@ -128,6 +128,38 @@ WAYS_OUT = {
         "A folder that the container mounts is missing.",
         "Wait for the next visit, which makes it; the data folder is never made anew.",
     ),
+    "DataDiffers": (
+        "After a restart the new server did not hold the keys of the one before, which serves "
+        "again with all of them.",
+        "Nothing is tried again until the spec or the image changes; `cachepilotctl restart` "
+        "tries once more.",
+    ),
+    "DataFolderTaken": (
+        "A new server cannot get a data folder: something of unknown origin lies there.",
+        "Move away what lies in the folder that the message names.",
+    ),
+    "DataTooNew": (
+        "The wanted image holds a server that cannot load the tenant's data; nothing was stopped.",
+        "Choose an image that loads it; see [upgrade an engine](../how-to/upgrade-an-engine.md).",
+    ),
+    "DiskTooFull": (
+        "A restart would have to save more than fits on the disk; nothing was stopped.",
+        "Make room; the daemon goes on by itself.",
+    ),
+    "NoteFailed": (
+        "Before or after a restart the server refused to be asked for its keys.",
+        "Read the message; the daemon tries again.",
+    ),
+    "RestartFailed": (
+        "A restarted server did not come up; the one before serves again with all its data.",
+        "The message has the server's last words. Nothing is tried again until the spec changes.",
+    ),
+    "UpgradeFailed": (
+        "A server of another image did not come up; the one before serves again with all its "
+        "data.",
+        "The message has the server's last words. Nothing is tried again until the spec or the "
+        "image's content changes.",
+    ),
     "ImageUnavailable": (
         "The image cannot be pulled.",
         "Correct `engine.image`, or make the image available to Docker.",

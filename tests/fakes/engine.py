@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
+from cachepilot.observe.replacement import LearnedImage
 from cachepilot.observe.snapshot import Liveness, SeenContainer, Unknown
 from cachepilot.plan.containers import container_name
+from cachepilot.plan.guard import refuse_unfit
 
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
@@ -30,6 +32,17 @@ class FakeEngine:
         """Return an id that nobody had before."""
         self.counter += 1
         return f"c{self.counter}"
+
+
+def instance_of(container: SeenContainer) -> int:
+    """Return the number of the instance whose data folder is mounted."""
+    sources = {target: source for target, source, _ in container.shape.mounts}
+    return int(sources["/data"].split("/")[1])
+
+
+def content_of(image: str) -> str:
+    """Return the content that the name of an image stands for."""
+    return f"sha256:{image}"
 
 
 @dataclass
@@ -66,7 +79,7 @@ class FakeContainers:
     def image_id(self, image):
         if not self.world.engine_up:
             return None
-        return f"sha256:{image}" if image in self.world.images else ""
+        return content_of(image) if image in self.world.images else ""
 
 
 @dataclass
@@ -85,16 +98,34 @@ class FakeContainerWriter:
         self._effect()
         self.world.networks.add(bridge)
 
+    def examine_image(self, tenant_name, *, image, engine, data_format):
+        self._effect()
+        seen = LearnedImage(
+            image_id=content_of(image), engine=image.split(":")[0], version=image.split(":")[1]
+        )
+        memory = self.world.memory(tenant_name)
+        self.world.memories[tenant_name] = replace(memory, learned=seen)
+        refused = refuse_unfit(
+            image,
+            asked=engine,
+            engine=seen.engine,
+            version=seen.version,
+            problem="",
+            data_format=data_format,
+        )
+        if refused:
+            raise StalledError(refused.message, reason=refused.reason)
+
     def create(self, tenant_name, workload, *, instance):
         self._effect()
-        self._check_data(tenant_name)
+        self._check_data(tenant_name, instance)
         engine, name = self.world.engine, container_name(tenant_name, workload.role)
         if workload.shape.image not in self.world.images:
             raise StalledError("no such image", reason="ImageUnavailable")
         if name in engine.names:
             self._accept_existing(tenant_name, engine.names[name], workload.digest)
             return
-        if not self.world.disk(tenant_name).tls:
+        if not self.world.disk(tenant_name, instance).tls:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
         container_id = engine.new_id()
         engine.names[name] = container_id
@@ -106,12 +137,12 @@ class FakeContainerWriter:
             digest=workload.digest,
             shape=workload.shape,
             resources=workload.resources,
-            image_id=f"sha256:{workload.shape.image}",
+            image_id=workload.image_id or content_of(workload.shape.image),
         )
 
     def start(self, tenant_name, *, role, instance):
         self._effect()
-        self._check_data(tenant_name)
+        self._check_data(tenant_name, instance)
         seen = self.world.containers.get(tenant_name)
         if seen is None or seen.name != container_name(tenant_name, role):
             raise WaitingError("the container is gone again")
@@ -132,7 +163,7 @@ class FakeContainerWriter:
 
     def restart(self, tenant_name, *, container_id, timeout, instance):
         self._effect()
-        self._check_data(tenant_name)
+        self._check_data(tenant_name, instance)
         self._own(tenant_name, container_id)
         if tenant_name in self.world.servers:
             self.world.shut_down(tenant_name)
@@ -175,7 +206,7 @@ class FakeContainerWriter:
             raise StalledError("another program holds the port", reason="PortInUse")
         if {at.address for at in seen.shape.published} & self.world.foreign:
             raise StalledError("not an address of this host", reason="AddressNotLocal")
-        if not self.world.disk(name).tls:
+        if not self.world.disk(name, instance_of(seen)).tls:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
         if seen.shape.bridge not in self.world.networks:
             raise UnavailableError("the network is missing")
@@ -207,8 +238,8 @@ class FakeContainerWriter:
             if seen.container_id == container_id:
                 self.world.containers[name] = replace(seen, **changes)
 
-    def _check_data(self, name):
-        if not self.world.disk(name).marker:
+    def _check_data(self, name, instance):
+        if not self.world.disk(name, instance).marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
 
     def _effect(self):

@@ -26,7 +26,7 @@ class FakeFiles:
     world: FakeWorld
 
     def look(self, tenant_name, memory, *, password_files):
-        disk = self.world.disk(tenant_name)
+        disk = self.world.disk(tenant_name, memory.instance)
         return SeenFiles(
             folders_ready=disk.folders and disk.tls and disk.marker,
             configuration=fingerprint(disk.configuration) if disk.configuration else None,
@@ -116,12 +116,13 @@ class FakeServers:
     world: FakeWorld
 
     def ask(self, tenant_name, *, instance, directives, users, clients):
-        server = self.world.connect(tenant_name)
+        server = self.world.connect(tenant_name, instance)
         if isinstance(server, Unreachable):
             return server
+        image = self.world.containers[tenant_name].shape.image
         return SeenServer(
-            engine=engine_of(self.world.containers[tenant_name].shape.image),
-            version="8.0.2",
+            engine=engine_of(image),
+            version=image.split(":")[1],
             run_id=server.run_id,
             uptime_seconds=1,
             loading=False,
@@ -183,7 +184,12 @@ class FakeEndpoints:
         encrypted = listener.container_port == TLS_PORT
         server = self.world.servers.get(name)
         directive = "tls-port" if encrypted else "port"
-        if not server or server.directives.get(directive) != str(listener.container_port):
+        is_closed = server is not None and server.directives["bind"] == "127.0.0.1"
+        if (
+            is_closed
+            or not server
+            or server.directives.get(directive) != str(listener.container_port)
+        ):
             return "connection refused", False
         if not self.world.is_answering(name):
             return "it does not answer in time", False

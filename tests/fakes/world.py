@@ -21,7 +21,7 @@ from cachepilot.observe.snapshot import (
     Unreachable,
 )
 from cachepilot.spec.document import TenantName
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import FakeEngine, instance_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EMPTY = 0
@@ -29,7 +29,7 @@ EMPTY = 0
 
 @dataclass
 class Disk:
-    """What lies in a tenant's folders; None where there is nothing."""
+    """What lies in the folders of one instance; None where there is nothing."""
 
     folders: bool = False
     tls: bool = False
@@ -58,6 +58,7 @@ class Server:
     script: str = ""
     hangs: bool = False
     socket: bool = True
+    instance: int = 1
     tickets: set[str] = field(default_factory=set)
 
     def ask_clients(self, *, anew: bool) -> None:
@@ -73,7 +74,7 @@ class FakeWorld:
 
     now: datetime = NOON
     memories: dict[TenantName, Memory] = field(default_factory=dict)
-    disks: dict[TenantName, Disk] = field(default_factory=dict)
+    disks: dict[tuple[TenantName, int], Disk] = field(default_factory=dict)
     leaves: dict[TenantName, dict[int, SeenCertificate]] = field(default_factory=dict)
     clients: dict[TenantName, SeenClients] = field(default_factory=dict)
     authority: SeenAuthority = field(default_factory=lambda: SeenAuthority(exists=False))
@@ -86,6 +87,8 @@ class FakeWorld:
     adopted: dict[tuple[TenantName, str, int], str] = field(default_factory=dict)
     unknown_rules: dict[str, set[str]] = field(default_factory=dict)
     images: set[str] = field(default_factory=lambda: {"redis:8.0"})
+    broken: set[str] = field(default_factory=set)
+    lying: set[str] = field(default_factory=set)
     networks: set[str] = field(default_factory=set)
     listening: set[int] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
@@ -103,13 +106,24 @@ class FakeWorld:
         """Return what is remembered of a tenant."""
         return self.memories.get(name, Memory())
 
-    def disk(self, name: TenantName) -> Disk:
-        """Return a tenant's folders."""
-        return self.disks.setdefault(name, Disk())
+    def disk(self, name: TenantName, instance: int | None = None) -> Disk:
+        """Return the folders of a tenant's instance, by default of the one in charge."""
+        instance = self.memory(name).instance if instance is None else instance
+        return self.disks.setdefault((name, instance), Disk())
 
     def boot(self, name: TenantName) -> None:
         """Start the server process, loading data as a real one does."""
-        disk, self.starts = self.disk(name), self.starts + 1
+        instance = instance_of(self.containers[name])
+        disk, self.starts = self.disk(name, instance), self.starts + 1
+        if self.containers[name].shape.image in self.broken:
+            self.containers[name] = replace(
+                self.containers[name],
+                liveness=Liveness.RESTARTING,
+                exit_code=1,
+                started_at=self.tick(),
+                last_words="Fatal error loading the DB, check server logs. Exiting.",
+            )
+            return
         assert disk.configuration is not None, "a server without redis.conf does not start"
         assert disk.users is not None, "a server without users.acl would be open to anybody"
         for user, (*_, commands) in parse_users(disk.users).items():
@@ -122,11 +136,14 @@ class FakeWorld:
             disk.append_only = data
         else:
             data = disk.dump if disk.dump is not None else EMPTY
+        if self.containers[name].shape.image in self.lying:
+            data = EMPTY
         self.servers[name] = Server(
             directives=directives,
             users=parse_users(disk.users),
             data=data,
             run_id=f"run{self.starts}",
+            instance=instance,
         )
         container = self.containers[name]
         self.containers[name] = replace(
@@ -135,9 +152,11 @@ class FakeWorld:
         self.serve_certificate(name)
         self.servers[name].ask_clients(anew=True)
 
-    def connect(self, name: TenantName) -> Server | Unreachable:
+    def connect(self, name: TenantName, instance: int | None = None) -> Server | Unreachable:
         """Be the daemon at the management socket: keep one connection, or make a new one."""
         server = self.servers.get(name)
+        if server is not None and instance not in (None, server.instance):
+            return Unreachable("its management socket is missing")
         if server is None:
             self.kept.pop(name, None)
             return Unreachable("its management socket does not answer")
@@ -179,7 +198,7 @@ class FakeWorld:
             self.end(name, exit_code=137)
             return
         if server.directives["save"]:
-            self.disk(name).dump = server.data
+            self.disk(name, server.instance).dump = server.data
         self.end(name, exit_code=0)
 
     def kill(self, name: TenantName) -> None:
@@ -190,7 +209,10 @@ class FakeWorld:
     def end(self, name: TenantName, *, exit_code: int) -> None:
         """Leave an exited container behind."""
         self.containers[name] = replace(
-            self.containers[name], liveness=Liveness.EXITED, exit_code=exit_code
+            self.containers[name],
+            liveness=Liveness.EXITED,
+            exit_code=exit_code,
+            finished_at=self.now,
         )
 
     def vanish(self, name: TenantName) -> None:
@@ -228,11 +250,11 @@ class FakeWorld:
     def write(self, name: TenantName, data: int) -> bool:
         """Be a client that writes; return whether the server took it."""
         server = self.servers[name]
-        if server.writes_paused:
+        if server.writes_paused or server.directives["bind"] == "127.0.0.1":
             return False
         server.data = data
         if server.directives["appendonly"] == "yes":
-            self.disk(name).append_only = data
+            self.disk(name, server.instance).append_only = data
         return True
 
 

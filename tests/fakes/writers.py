@@ -27,6 +27,11 @@ from cachepilot.spec.directives import EngineConfig
 from cachepilot.spec.document import AccessMode
 from tests.builders import tenant
 from tests.fakes.engine import FakeContainerWriter
+from tests.fakes.replacements import (
+    FakeReplacementFiles,
+    FakeReplacementMemory,
+    FakeReplacementServer,
+)
 from tests.fakes.world import FakeWorld, parse_rules
 
 # What CONFIG SET takes, as far as this world knows directives at all.
@@ -49,7 +54,7 @@ class _Writer:
         self.world.tick()
 
 
-class FakeMemoryWriter(_Writer):
+class FakeMemoryWriter(FakeReplacementMemory, _Writer):
     def _amend(self, name, **changes):
         self._effect()
         self.world.memories[name] = replace(self.world.memory(name), **changes)
@@ -246,10 +251,10 @@ class FakeCertificateWriter(_Writer):
         return seen
 
 
-class FakeFileWriter(_Writer):
+class FakeFileWriter(FakeReplacementFiles, _Writer):
     def prepare(self, tenant_name, *, instance, uid):
         self._effect()
-        disk, memory = self.world.disk(tenant_name), self.world.memory(tenant_name)
+        disk, memory = self.world.disk(tenant_name, instance), self.world.memory(tenant_name)
         if memory.data_ready and not disk.marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
         disk.folders = disk.tls = True
@@ -258,43 +263,43 @@ class FakeFileWriter(_Writer):
 
     def write_configuration(self, tenant_name, *, instance, uid, text):
         self._effect()
-        self.world.disk(tenant_name).configuration = text
+        self.world.disk(tenant_name, instance).configuration = text
 
     def write_users(self, tenant_name, *, instance, uid, users):
         self._effect()
-        self.world.disk(tenant_name).users = render_users(users)
+        self.world.disk(tenant_name, instance).users = render_users(users)
 
     def discard_dump(self, tenant_name, *, instance):
         self._effect()
-        self.world.disk(tenant_name).dump = None
+        self.world.disk(tenant_name, instance).dump = None
 
     def discard_append_only(self, tenant_name, *, instance):
         self._effect()
-        self.world.disk(tenant_name).append_only = None
+        self.world.disk(tenant_name, instance).append_only = None
 
 
-class FakeServerWriter(_Writer):
+class FakeServerWriter(FakeReplacementServer, _Writer):
     def wait(self, tenant_name, *, instance, patience):
         self._effect()
-        self._server(tenant_name)
+        self._server(tenant_name, instance)
 
     def save(self, tenant_name, *, instance, pause):
         self._effect()
-        server = self._server(tenant_name)
+        server = self._server(tenant_name, instance)
         self._dump(tenant_name, server)
         server.writes_paused = True
 
     def resume_writes(self, tenant_name, *, instance):
         self._effect()
-        self._server(tenant_name).writes_paused = False
+        self._server(tenant_name, instance).writes_paused = False
 
     def save_in_background(self, tenant_name, *, instance):
         self._effect()
-        self._dump(tenant_name, self._server(tenant_name))
+        self._dump(tenant_name, self._server(tenant_name, instance))
 
     def wait_for_rewrite(self, tenant_name, *, instance):
         self._effect()
-        if self._server(tenant_name).directives["appendonly"] != "yes":
+        if self._server(tenant_name, instance).directives["appendonly"] != "yes":
             raise StalledError("its rewrite failed", reason="RewriteFailed")
 
     def end_script(self, tenant_name, *, instance):
@@ -306,11 +311,11 @@ class FakeServerWriter(_Writer):
 
     def purge_memory(self, tenant_name, *, instance):
         self._effect()
-        self._server(tenant_name)
+        self._server(tenant_name, instance)
 
     def set_directives(self, tenant_name, *, instance, directives):
         self._effect()
-        server, wanted = self._server(tenant_name), dict(directives)
+        server, wanted = self._server(tenant_name, instance), dict(directives)
         if wanted.keys() - _SETTABLE or wanted.get("activedefrag") == "yes":
             raise StalledError("it refuses", reason="DirectiveRefused")
         leaf = wanted.get("tls-cert-file", "").split("/")[2:3]
@@ -321,7 +326,7 @@ class FakeServerWriter(_Writer):
         if shown and not leaves[int(shown[0])].clients:
             raise StalledError("it cannot read its own certificate", reason="DirectiveRefused")
         turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
-        if turns_on and not self.world.disk(tenant_name).writable:
+        if turns_on and not self.world.disk(tenant_name, instance).writable:
             raise StalledError("it refuses", reason="DirectiveRefused")
         before = dict(server.directives)
         server.directives |= wanted
@@ -329,7 +334,7 @@ class FakeServerWriter(_Writer):
             anew=any(before.get(at) != server.directives.get(at) for at in CERTIFICATE_FILES)
         )
         if turns_on:
-            self.world.disk(tenant_name).append_only = server.data
+            self.world.disk(tenant_name, instance).append_only = server.data
         if "tls-cert-file" in wanted:
             self.world.serve_certificate(tenant_name)
 
@@ -339,26 +344,26 @@ class FakeServerWriter(_Writer):
         if unknown := self.world.refuses(image, " ".join(user.commands)):
             raise StalledError(f"it does not know {unknown}", reason="UserRefused")
         rules = user.rules(tuple(f"#{revision}" for revision in user.passwords))
-        self._server(tenant_name).users[user.name] = parse_rules(rules)
+        self._server(tenant_name, instance).users[user.name] = parse_rules(rules)
 
     def prove_login(self, tenant_name, *, instance, user, passwords):
         self._effect()
-        enabled, accepted, *_ = self._server(tenant_name).users.get(user, (False, ()))
+        enabled, accepted, *_ = self._server(tenant_name, instance).users.get(user, (False, ()))
         if not enabled or {str(revision) for revision in passwords} - set(accepted):
             raise StalledError("it refuses a password", reason="LoginRefused")
 
     def delete_user(self, tenant_name, *, instance, user):
         self._effect()
-        self._server(tenant_name).users.pop(user, None)
+        self._server(tenant_name, instance).users.pop(user, None)
 
     def _dump(self, name, server):
-        disk = self.world.disk(name)
+        disk = self.world.disk(name, server.instance)
         if not disk.writable:
             raise StalledError("it cannot save", reason="SaveFailed")
         disk.dump = server.data
 
-    def _server(self, name):
-        server = self.world.connect(name)
+    def _server(self, name, instance):
+        server = self.world.connect(name, instance)
         if isinstance(server, Unreachable):
             raise UnavailableError(f"cannot reach the server of {name}: {server.why}")
         return server

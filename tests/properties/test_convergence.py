@@ -43,7 +43,7 @@ both = st.sampled_from([RULES, OBSERVE])
 specs = st.builds(
     lambda **fields: tenant("acme", **fields),
     state=st.sampled_from([State.RUNNING, State.RUNNING, State.STOPPED, State.DELETED]),
-    image=st.sampled_from(["redis:8.0", "redis:8.0", "valkey:8.1"]),
+    image=st.sampled_from(["redis:7.2", "redis:7.2", "valkey:8.1"]),
     memory_max=st.sampled_from([64 * MIB, 128 * MIB]),
     memory_limit=st.sampled_from([256 * MIB, 512 * MIB]),
     memory_policy=st.sampled_from(MemoryPolicy),
@@ -195,7 +195,7 @@ troubles = st.one_of(
 
 
 def new_world():
-    world = FakeWorld(images={"redis:8.0", "valkey:8.1"})
+    world = FakeWorld(images={"redis:7.2", "redis:8.0", "valkey:8.1"})
     world.password_files[FILE] = "Password0of0a0file0000000000000"
     return world
 
@@ -218,6 +218,14 @@ def has_user(live, wanted, credential):
         and channels == " ".join(f"&{channel}" for channel in wanted.channels)
         and commands.startswith(" ".join(("-@all", *wanted.commands, "-@admin -@dangerous")))
     )
+
+
+def insistent(world, spec):
+    """Return *spec* with a wish to try again what a hand made fail; it serves as before so far."""
+    if not (spec.serves and world.memory(spec.name).held_back):
+        return spec
+    assert world.is_answering(spec.name)
+    return replace(spec, restarted_at="2026-01-09T00:00:00Z")
 
 
 def complaints(world, spec):
@@ -461,6 +469,8 @@ def test_whatever_hands_harmed_before_and_behind_a_cut_is_mended_by_one_visit(
     for harm in later:
         harm(world)
 
+    visit(world, after, rules)
+    after = insistent(world, after)
     visit(world, after, rules)
 
     assert complaints(world, after) == []

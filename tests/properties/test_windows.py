@@ -17,6 +17,7 @@ from tests.properties.test_convergence import (
     HARMS,
     complaints,
     cuts,
+    insistent,
     new_world,
     specs,
     vanish,
@@ -44,7 +45,7 @@ def test_edits_disturb_nobody_until_the_window_opens_and_then_all_hold(before, e
         server = world.servers["acme"]
         assert (world.starts, world.containers["acme"].container_id) == (starts, container)
         assert (server.data, server.writes_paused) == (data, False)
-        shape, written = world.containers["acme"].shape, world.disks["acme"].configuration
+        shape, written = world.containers["acme"].shape, world.disk("acme").configuration
         inside = {str(at.container_port) for at in shape.published}
         for text in (server.directives, parse_configuration(written)):
             assert {text["port"], text["tls-port"]} - {"0"} == inside
@@ -72,6 +73,7 @@ def test_whatever_is_down_is_repaired_without_waiting(before, after, harms, cut)
     assert world.containers["acme"].liveness is Liveness.RUNNING
     assert world.servers["acme"].writes_paused is False
     assert plan(world, after).actions == ()
+    after = insistent(world, after)
     world.now = OPENING
     visit(world, after)
     assert complaints(world, after) == []

@@ -85,6 +85,7 @@ class SeenContainer:
         digest: The label with the fingerprint of the wanted shape it was made for.
         error: Docker's own words when a start failed.
         image_id: Content of the image it was made from.
+        finished_at: When its process ended last.
         last_words: The end of the server's own log when it did not end well.
     """
 
@@ -101,3 +102,4 @@ class SeenContainer:
     last_words: str = ""
     oom_killed: bool = False
     image_id: str = ""
+    finished_at: datetime | None = None

@@ -35,6 +35,9 @@ class SeenFiles:
         data_problem: Why the data folder is not the one we made and what to do, or empty.
         has_dump: Whether a dump.rdb lies there.
         has_append_only: Whether an append-only folder lies there.
+        data_format: Version of the format of what a start would load; None when there is nothing,
+            or nobody can tell.
+        free_bytes: Room on the disk of the data; None when nobody asked.
         passwords: What the files hold that authors put passwords into.
     """
 
@@ -46,6 +49,8 @@ class SeenFiles:
     has_append_only: bool
     data_problem: str = ""
     passwords: tuple[SeenPasswordFile, ...] = ()
+    data_format: int | None = None
+    free_bytes: int | None = None
 
     def password_of(self, user: str) -> SeenPasswordFile | None:
         """Return what the file holds that the author named for *user*, or None."""

@@ -61,6 +61,25 @@ from cachepilot.plan.actions.memory import (
     Reserve,
     Retire,
 )
+from cachepilot.plan.actions.replacement import (
+    AbandonReplacement,
+    AcceptReplacement,
+    BeginReplacement,
+    CarryData,
+    CompareData,
+    CondemnReplacement,
+    DiscardInstance,
+    ExamineImage,
+    ForgetHeldBack,
+    NoteData,
+    ReplacementFileAction,
+    ReplacementMemoryAction,
+    ReplacementServerAction,
+    ReturnToFormer,
+    RewriteAppendOnly,
+    StageInstance,
+    SwitchInstance,
+)
 from cachepilot.plan.actions.server import (
     AwaitRewrite,
     AwaitServer,
@@ -79,15 +98,21 @@ from cachepilot.plan.actions.trials import TrialAction, TriedUser, TryRules, Try
 from cachepilot.spec.tenant import TenantSpec
 
 __all__ = [
+    "AbandonReplacement",
+    "AcceptReplacement",
     "AclUser",
     "Action",
     "AdoptPassword",
     "AwaitRewrite",
     "AwaitServer",
     "BaseAction",
+    "BeginReplacement",
     "BeginRestart",
     "Blocked",
+    "CarryData",
     "CertificateAction",
+    "CompareData",
+    "CondemnReplacement",
     "ContainerAction",
     "CreateAuthority",
     "CreateClientAuthority",
@@ -96,19 +121,23 @@ __all__ = [
     "DeleteUser",
     "DiscardAppendOnly",
     "DiscardDump",
+    "DiscardInstance",
     "Disruption",
     "EndScript",
     "EnsureImage",
     "EnsureNetwork",
+    "ExamineImage",
     "ExpectDump",
     "FileAction",
     "FinishRestart",
     "ForgetCredentials",
+    "ForgetHeldBack",
     "GenerateCredential",
     "Held",
     "IssueCertificate",
     "IssueClientCertificate",
     "MemoryAction",
+    "NoteData",
     "Plan",
     "PrepareFolders",
     "PromoteCredential",
@@ -123,18 +152,26 @@ __all__ = [
     "RemoveClientCertificate",
     "RemoveContainer",
     "RenameContainer",
+    "ReplacementAction",
+    "ReplacementFileAction",
+    "ReplacementMemoryAction",
+    "ReplacementServerAction",
     "Reserve",
     "RestartContainer",
     "ResumeWrites",
     "Retire",
+    "ReturnToFormer",
+    "RewriteAppendOnly",
     "SaveDataset",
     "SaveInBackground",
     "ServerAction",
     "SetDirectives",
     "SetUser",
+    "StageInstance",
     "StartContainer",
     "StopContainer",
     "StopUnsaved",
+    "SwitchInstance",
     "TrialAction",
     "TriedUser",
     "TryRules",
@@ -150,8 +187,17 @@ __all__ = [
 
 _SEVERITY = tuple(Disruption)
 
+ReplacementAction = (
+    ReplacementMemoryAction | ReplacementFileAction | ReplacementServerAction | ExamineImage
+)
 Action = (
-    MemoryAction | CertificateAction | FileAction | ContainerAction | ServerAction | TrialAction
+    MemoryAction
+    | CertificateAction
+    | FileAction
+    | ContainerAction
+    | ServerAction
+    | TrialAction
+    | ReplacementAction
 )
 
 
@@ -253,7 +299,8 @@ def interrupts(action: Action) -> bool:
     """Return whether *action* takes the server down or brings it up."""
     return isinstance(
         action,
-        CreateContainer
+        NoteData
+        | CreateContainer
         | StartContainer
         | StopContainer
         | StopUnsaved

@@ -56,6 +56,7 @@ class Workload:
     Attributes:
         digest: Fingerprint of the shape with its version, written as a label.
         stop_timeout: Time a server gets to save before it is killed.
+        image_id: Content that the image's name has to stand for, or empty for the newest.
     """
 
     role: Role
@@ -63,6 +64,7 @@ class Workload:
     resources: Resources
     digest: str
     stop_timeout: timedelta
+    image_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,107 @@
+"""A change that failed once is not tried again until something else is wanted.
+
+What serves instead is described as a spec, so that everything else of the tenant goes on being
+looked after as if nobody had asked for the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cachepilot.observe.replacement import HeldBack, Kept
+from cachepilot.observe.snapshot import SeenContainer, SeenServer, Snapshot
+from cachepilot.plan.actions import Action, Blocked, ForgetHeldBack, Workload
+from cachepilot.plan.server_config import needs_restart
+from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
+from cachepilot.spec.digest import fingerprint
+from cachepilot.spec.document import AccessMode
+from cachepilot.spec.tenant import TenantSpec, is_wildcard
+
+
+def target_of(spec: TenantSpec) -> str:
+    """Return the fingerprint of what *spec* wants that only a restart changes."""
+    config = [(name, value) for name, value in spec.config if needs_restart(name)]
+    ports = (spec.access.value, spec.bind, spec.tls_port, spec.plain_port)
+    return fingerprint(repr((spec.image, ports, config, spec.restarted_at)))
+
+
+def held_back(spec: TenantSpec, seen: Snapshot) -> HeldBack | None:
+    """Return what failed before, if the very same is wanted still."""
+    failed = seen.memory.held_back
+    if failed is None or failed.target != target_of(spec):
+        return None
+    is_other = seen.image_id and failed.image_id and seen.image_id != failed.image_id
+    return None if is_other else failed
+
+
+def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
+    """Return *spec* without the change that failed."""
+    failed = held_back(spec, seen)
+    if failed is None:
+        return spec
+    kept = failed.kept
+    dialled = (address for address in kept.bind if not is_wildcard(address))
+    return replace(
+        spec,
+        image=kept.image,
+        names=spec.names if kept.bind == spec.bind else tuple(sorted({*spec.names, *dialled})),
+        access=kept.access,
+        bind=kept.bind,
+        tls_port=kept.tls_port,
+        plain_port=kept.plain_port,
+        config=tuple(sorted((dict(spec.config) | dict(kept.config)).items())),
+        memory_limit=max(spec.memory_limit, kept.memory),
+        restarted_at=seen.memory.restarted_at,
+    )
+
+
+def held_back_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
+    """Return why nothing more is tried."""
+    failed = held_back(spec, seen)
+    return Blocked(reason=failed.reason, message=failed.message) if failed else None
+
+
+def plan_new_attempt(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
+    """Yield the forgetting of a failure that says nothing about what is wanted now."""
+    if seen.memory.held_back and not held_back(spec, seen):
+        yield ForgetHeldBack(tenant_name=spec.name, cause="something else is wanted now")
+
+
+def keep(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> Kept:
+    """Return what *container* has that a replacement would change."""
+    shape = container.shape
+    ports = {at.container_port: at.host_port for at in shape.published}
+    return Kept(
+        image=shape.image,
+        image_id=container.image_id,
+        access=_access(ports, spec.access),
+        bind=tuple(sorted({at.address for at in shape.published})) or spec.bind,
+        tls_port=ports.get(TLS_PORT),
+        plain_port=ports.get(PLAIN_PORT),
+        memory=container.resources.memory,
+        config=_restart_only(spec, seen),
+    )
+
+
+def made_from(workload: Workload, seen: Snapshot) -> Workload:
+    """Return *workload* made from the very content that served before, if it was kept."""
+    failed = seen.memory.held_back
+    if failed is None or failed.kept.image != workload.shape.image:
+        return workload
+    return replace(workload, image_id=failed.kept.image_id)
+
+
+def _restart_only(spec: TenantSpec, seen: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Return what the server really has of the directives that are read at a start only."""
+    if not isinstance(seen.server, SeenServer):
+        return ()
+    names = {"databases", *(name for name, _ in spec.config if needs_restart(name))}
+    found = ((name, seen.server.directive(name)) for name in sorted(names))
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def _access(ports: dict[int, int], otherwise: AccessMode) -> AccessMode:
+    if TLS_PORT in ports:
+        return AccessMode.DUAL_MODE if PLAIN_PORT in ports else AccessMode.TLS_ONLY
+    return AccessMode.PLAIN_ONLY if PLAIN_PORT in ports else otherwise

@@ -1,0 +1,186 @@
+"""A new server serves only with all the data of the one before; else that one serves again."""
+
+import io
+import json
+import socket
+import tarfile
+
+import pytest
+
+from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
+from tests.scenarios.load import Load
+
+# redis-py forgets the socket of a handshake that a stopping server cuts off.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+
+MODES = ("none", "rdb", "aof")
+ROOMY = {"memory": {"max": "32MiB", "policy": "noeviction"}}
+# A server with this starts nowhere; what it says of its version is true all the same.
+BROKEN_TLS = "openssl_conf = i\n[i]\nproviders = p\n[p]\nbase = b\n[b]\nactivate = 1\n"
+
+
+def with_image(image, mode="none"):
+    return {**ROOMY, "engine": {"image": image}, "persistence": {"mode": mode}}
+
+
+@pytest.fixture
+def broken_image(fleet):
+    """An image like Redis 8.0 whose server ends as soon as it is to encrypt."""
+    name = f"cachepilot-lab/broken-{fleet.slot.mark}:redis8"
+    made = fleet.engine.containers.create(REDIS_8, entrypoint=["redis-server"])
+    try:
+        made.put_archive("/etc", archive("broken.cnf", BROKEN_TLS))
+        repository, tag = name.split(":")
+        made.commit(repository, tag=tag, changes="ENV OPENSSL_CONF=/etc/broken.cnf")
+    finally:
+        made.remove()
+    yield name
+    fleet.engine.images.remove(name, force=True)
+
+
+def archive(name, text):
+    content, file = text.encode(), io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(content), 0o644
+        tar.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def engine_of(tenant):
+    with tenant.admin() as admin:
+        info = admin.info("server")
+    return info.get("server_name", "redis"), info.get("valkey_version", info["redis_version"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("image", [REDIS_8, VALKEY_8], ids=["redis8", "valkey8"])
+def test_a_newer_server_takes_over_with_every_acknowledged_write(
+    fleet, image, mode, record_property
+):
+    tenant = fleet.tenant(f"up-{mode}-{image.split('/')[1][:5]}")
+    tenant.write(with_image(REDIS_7, mode)).settle()
+
+    with Load(tenant, None, None) as load:
+        tenant.edit({"engine": {"image": image}}).settle()
+        load.go_on()
+
+    assert load.lost() == []
+    assert engine_of(tenant)[1].startswith(image.split(":")[1])
+    record_property("longest blink", f"{load.longest_blink:.2f} s")
+    folders = {path.name for path in (tenant.folder / "data").iterdir()}
+    assert folders == {str(tenant.record()["memory"]["instance"])}
+
+
+@pytest.mark.parametrize("before", [REDIS_8, VALKEY_8], ids=["redis8", "valkey8"])
+def test_a_server_that_cannot_load_the_data_is_refused_before_anything_stops(fleet, before):
+    tenant = fleet.tenant(f"down-{before.split('/')[1][:5]}")
+    tenant.write(with_image(before, "rdb")).settle()
+    run_id = tenant.run_id()
+
+    tenant.edit({"engine": {"image": REDIS_7}})
+
+    message = tenant.stalled("DataTooNew")["message"]
+    assert "7.0" in message
+    assert "format" in message
+    assert tenant.run_id() == run_id
+    # Everything else goes on.
+    tenant.edit({"memory": {"max": "24MiB"}}).settle("Stalled")
+    assert tenant.config("maxmemory") == str(24 * 2**20)
+    tenant.edit({"engine": {"image": before}}).settle()
+    assert tenant.run_id() == run_id
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_does_not_start_is_taken_back_with_every_acknowledged_write(
+    fleet, mode, broken_image, record_property
+):
+    tenant = fleet.tenant(f"back-{mode}").write(with_image(REDIS_7, mode)).settle()
+
+    with Load(tenant, None, None) as load:
+        tenant.edit({"engine": {"image": broken_image}})
+        message = tenant.stalled("UpgradeFailed")["message"]
+        load.go_on()
+        run_id = tenant.run_id()
+        tenant.edit({"memory": {"max": "24MiB"}}).settle("Stalled")
+        load.go_on()
+    assert load.lost() == []
+    assert "last words" in message
+    assert engine_of(tenant)[1].startswith("7.0")
+    assert tenant.run_id() == run_id
+    assert len(tenant.containers()) == 1
+    record_property("longest blink", f"{load.longest_blink:.2f} s")
+
+    tenant.edit({"engine": {"image": REDIS_8}}).settle()
+    assert engine_of(tenant)[1].startswith("8.0")
+    assert load.lost() == []
+
+
+def test_fewer_databases_than_hold_data_are_taken_back(fleet):
+    tenant = fleet.tenant("databases").write(with_image(REDIS_8, "aof")).settle()
+    with tenant.client(tenant.listener, db=12) as client:
+        client.set("far", "away")
+
+    tenant.edit({"engine": {"config": {"databases": 8}}})
+
+    message = tenant.stalled("RestartFailed")["message"]
+    with tenant.client(tenant.listener, db=12) as client:
+        assert client.get("far") == "away"
+    assert "databases" in message
+    assert tenant.config("databases") == "16"
+
+
+def test_an_image_without_a_server_is_refused_before_anything_stops(fleet):
+    tenant = fleet.tenant("noserver").write(with_image(REDIS_8)).settle()
+    run_id, name = tenant.run_id(), f"cachepilot-lab/empty-{fleet.slot.mark}:redis"
+    repository, tag = name.split(":")
+    fleet.engine.api.import_image_from_data(archive("x", "y"), repository=repository, tag=tag)
+    try:
+        tenant.edit({"engine": {"image": name}})
+        tenant.stalled("EngineMismatch")
+        assert tenant.run_id() == run_id
+    finally:
+        fleet.engine.images.remove(name, force=True)
+
+
+def test_exactly_the_wanted_ports_are_open_after_each_step(fleet):
+    tenant = fleet.tenant("ports").write(with_image(REDIS_8)).settle().put(kept="yes")
+    seen = {("127.0.0.1", tenant.port("tls"))}
+    pinned = [fleet.slot.free_port(40), fleet.slot.free_port(41)]
+    steps = [
+        {"access": {"mode": "dual-mode"}},
+        {"access": {"ports": {"tls": pinned[0]}}},
+        {"access": {"bind": ["127.0.0.1", "127.0.0.2"]}},
+        {"access": {"mode": "plain-only", "ports": None}},
+        {"access": {"ports": {"plain": pinned[1]}}},
+        {"access": {"bind": ["127.0.0.2"]}},
+        {"access": {"mode": "tls-only", "bind": ["127.0.0.1"], "ports": None}},
+    ]
+    for changes in steps:
+        before = tenant.spec
+        tenant.edit(changes).settle()
+        wanted = {
+            (address, endpoint["port"])
+            for endpoint in tenant.status()["status"]["endpoints"]
+            for address in tenant.spec["access"].get("bind", ["127.0.0.1"])
+        }
+        seen |= wanted | {("127.0.0.2", port) for _, port in seen | wanted}
+        assert {at for at in seen if is_open(*at)} == wanted, (before, changes)
+        for address, _ in wanted:
+            with tenant.client(tenant.listener, host=address) as client:
+                assert client.get("kept") == "yes"
+
+
+def is_open(address, port):
+    with socket.socket() as client:
+        client.settimeout(2)
+        return client.connect_ex((address, port)) == 0
+
+
+def test_the_record_holds_no_names_of_keys_once_a_server_is_replaced(fleet):
+    tenant = fleet.tenant("names").write(with_image(REDIS_8)).settle().put(secretkeyname="yes")
+
+    tenant.edit({"restartedAt": "2026-03-01T12:00:00Z"}).settle()
+
+    assert tenant.record()["memory"]["replacement"] is None
+    assert "secretkeyname" not in json.dumps(tenant.status())
