@@ -38,6 +38,7 @@ from cachepilot.spec.document import TenantName
 _FOLDER_MODE = 0o700
 _FILES = ((KEY, 0o600), (CERTIFICATE, 0o644))
 _Stamps = tuple[object, ...]
+_NOTHING = SeenClients()
 
 
 class ClientFiles:
@@ -60,8 +61,10 @@ class ClientFiles:
         """Return the client authority and what it signed; parsed only when a file changed."""
         folder = self._paths.clients(tenant_name)
         with explained("look at", folder):
-            names = _list(folder)
-            places = (self._paths.client_authority(tenant_name), *(folder / at for at in names))
+            authority, names = self._paths.client_authority(tenant_name), _list(folder)
+            if not names and not os.path.lexists(authority):
+                return _NOTHING  # as of most tenants, and asked on every visit
+            places = (authority, *(folder / at for at in names))
             stamps = (names, *(stamp for place in places for stamp in _stamps(place)))
         cached = self._cache.get(tenant_name)
         if cached and cached[0] == stamps:

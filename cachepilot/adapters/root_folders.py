@@ -42,6 +42,7 @@ class RootFolders:
     def __init__(self, folder: Path, owner: Owner | None) -> None:
         self.folder = folder
         self._owner = owner
+        self._known: dict[tuple[int | None, ...], tuple[Path, ...]] = {}
 
     def at(self, number: int) -> Path:
         """Return the folder of a root."""
@@ -67,10 +68,17 @@ class RootFolders:
 
     def stamps(self, *numbers: int | None) -> tuple[Stamp | None, ...]:
         """Return what changes whenever rotation.json or the files of these roots do."""
-        places = (self.at(number) for number in numbers if number is not None)
-        paths = (place / name for place in places for name in (KEY, CERTIFICATE))
         with explained("look at", self.folder):
-            return tuple(stamp_at(path) for path in (self.folder / ROTATION, *paths))
+            return tuple(map(stamp_at, self._files(numbers)))
+
+    def _files(self, numbers: tuple[int | None, ...]) -> tuple[Path, ...]:
+        """Return rotation.json and the files of these roots; asked on every visit."""
+        found = self._known.get(numbers)
+        if found is None:
+            places = (self.at(number) for number in numbers if number is not None)
+            files = (place / name for place in places for name in (KEY, CERTIFICATE))
+            found = self._known[numbers] = (self.folder / ROTATION, *files)
+        return found
 
     def later(self) -> tuple[int, ...]:
         """Return the numbers of all roots but the first that have a folder."""

@@ -1,5 +1,6 @@
 """Who has no certificate stays outside, and nobody who is inside or has one notices."""
 
+import json
 import shutil
 import socket
 import ssl
@@ -144,6 +145,10 @@ def test_a_client_of_one_tenant_is_refused_by_the_other(fleet, engine):
     other = fleet.tenant(f"other-{engine}").write(spec)
     for tenant in (one.settle(), other.settle()):
         assert gets_in(tenant, **shows(tenant))
+        listed = json.loads(fleet.ctl("get", "certs", tenant.name, "-o", "json"))["items"]
+        (client,) = (each["status"] for each in listed if each["spec"]["usage"] == "client")
+        files = {"ssl_certfile": client["certFile"], "ssl_keyfile": client["keyFile"]}
+        assert gets_in(tenant, **files)
     assert not gets_in(one, **shows(other))
     assert not gets_in(other, **shows(one))
     # Not even a server's own certificate is a client's.
