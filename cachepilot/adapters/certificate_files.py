@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from cachepilot.adapters.atomic import (
     explained,
@@ -17,36 +15,27 @@ from cachepilot.adapters.atomic import (
     write_volatile,
 )
 from cachepilot.adapters.authority import Authority
-from cachepilot.adapters.certificate_making import Pair, make_leaf
-from cachepilot.adapters.certificate_reading import (
-    Certificate,
-    belongs_together,
-    find_signer,
-    fingerprint,
-    is_signed_by,
-    list_names,
-    parse_bundle,
-    parse_pair,
-)
+from cachepilot.adapters.certificate_making import make_leaf
 from cachepilot.adapters.client_files import ClientFiles
-from cachepilot.adapters.folder_layout import FILE_MODE, Place
+from cachepilot.adapters.folder_layout import FILE_MODE
+from cachepilot.adapters.leaf_reading import (
+    BUNDLE,
+    CLIENT,
+    CLIENT_AUTHORITY,
+    CLIENT_KEY,
+    FOLDER_MODE,
+    inspect_leaf,
+    stamp_leaf,
+)
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.root_folders import CERTIFICATE, KEY
-from cachepilot.adapters.stamp import Stamp, stamp_at, stamp_of
+from cachepilot.adapters.stamp import Stamp
 from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.snapshot import SeenAuthority, SeenCertificate, SeenClients
 from cachepilot.spec.document import TenantName
 
-BUNDLE = "ca.pem"
-# Only where clients are asked for certificates: whom the server trusts to vouch for them, and what
-# it shows itself, as a client of the server before it; the daemon's probe shows the same.
-CLIENT_AUTHORITY = "client-ca.pem"
-CLIENT, CLIENT_KEY = "client.pem", "client-key.pem"
-_FILES = (CERTIFICATE, KEY, BUNDLE)
-_CLIENT_FILES = (CLIENT_AUTHORITY, CLIENT, CLIENT_KEY)
 _ITSELF = "server"
-_FOLDER_MODE = 0o750
 _Stamps = tuple[Stamp, ...]
 # Revision, files and user id that a leaf was judged by.
 _Look = tuple[int, _Stamps, int | None]
@@ -97,14 +86,14 @@ class CertificateFiles:
         reservation = self._records.recall(tenant_name).reservation
         uid = reservation.uid if reservation else None
         with explained("look at", folder):
-            files = _stamp(folder)
+            files = stamp_leaf(folder)
         if files is None:
             return None
         stamp = (revision, files, uid)
         cached = self._cache.get(tenant_name)
         if cached is None or cached[0] != stamp:
             with explained("read", folder):
-                seen = self._inspect(folder, revision, uid)
+                seen = inspect_leaf(folder, revision, uid, owners=self._owners)
             cached = self._cache[tenant_name] = (stamp, seen)
         return cached[1]
 
@@ -144,7 +133,7 @@ class CertificateFiles:
             raise StalledError(message, reason="AuthorityBroken") from error
         owner = (0, uid) if self._owners else None
         tls = self._paths.tls(tenant_name)
-        make_folder(tls, mode=_FOLDER_MODE, owner=owner)
+        make_folder(tls, mode=FOLDER_MODE, owner=owner)
         sweep(tls)
         final = self._paths.leaf(tenant_name, revision)
         contents = {
@@ -158,7 +147,7 @@ class CertificateFiles:
             contents[BUNDLE] += trusted
             contents |= {CLIENT_AUTHORITY: trusted, CLIENT: itself.certificate_pem()}
             contents[CLIENT_KEY] = itself.key_pem()
-        with staged_folder(final, mode=_FOLDER_MODE, owner=owner) as staged:
+        with staged_folder(final, mode=FOLDER_MODE, owner=owner) as staged:
             for name, content in contents.items():
                 write_volatile(staged / name, content, mode=FILE_MODE, owner=owner)
         self._records.remember_certificate(tenant_name, revision)
@@ -201,85 +190,3 @@ class CertificateFiles:
     def remove_client(self, tenant_name: TenantName, *, client: str) -> None:
         """Delete key and certificate of one client."""
         self._clients.remove(tenant_name, client=client)
-
-    def _inspect(self, folder: Path, revision: int, uid: int | None) -> SeenCertificate | None:
-        try:
-            key, bundle = (folder / KEY).read_bytes(), (folder / BUNDLE).read_bytes()
-            pair = parse_pair(key, (folder / CERTIFICATE).read_bytes())
-            trusted = parse_bundle(bundle)
-            clients, itself = _read_clients(folder)
-        except ValueError:
-            return None  # torn
-        roots = tuple(root for root in trusted if root != clients)
-        leaf, signer = pair.certificate, find_signer(pair.certificate, roots)
-        vouches = clients is None or (
-            clients in trusted
-            and itself is not None
-            and belongs_together(itself)
-            and is_signed_by(itself.certificate, clients)
-        )
-        checks = (
-            ("its key belongs to another certificate", not belongs_together(pair)),
-            ("no root in its bundle signed it", signer is None),
-            ("its files for clients do not fit together", not vouches),
-            ("its owner or mode was changed", not self._is_readable(folder, uid)),
-        )
-        return SeenCertificate(
-            revision=revision,
-            names=list_names(leaf),
-            not_before=leaf.not_valid_before_utc,
-            not_after=leaf.not_valid_after_utc,
-            authority=fingerprint(signer) if signer else "",
-            fingerprint=fingerprint(leaf),
-            problem=next((why for why, holds in checks if holds), ""),
-            roots=tuple(sorted(map(fingerprint, roots))),
-            clients=fingerprint(clients) if clients else "",
-        )
-
-    def _is_readable(self, folder: Path, uid: int | None) -> bool:
-        if uid is None:
-            return True
-        places = (
-            Place(folder, _FOLDER_MODE, (0, uid)),
-            *(Place(folder / name, FILE_MODE, (0, uid)) for name in _FILES),
-            *(
-                Place(folder / name, FILE_MODE, (0, uid))
-                for name in _CLIENT_FILES
-                if (folder / name).exists()
-            ),
-        )
-        return all(place.is_right(owners=self._owners) for place in places)
-
-
-def _stamp(folder: Path) -> _Stamps | None:
-    """Return what changes whenever a file of *folder* does; None unless all are plain files."""
-    found = []
-    for path in (folder, *(folder / name for name in _FILES)):
-        try:
-            seen = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if path is not folder and not stat.S_ISREG(seen.st_mode):
-            return None
-        found.append(stamp_of(seen))
-    # The folder's own stamp tells whether these are there at all.
-    found += filter(None, (stamp_at(folder / name) for name in _CLIENT_FILES))
-    return tuple(found)
-
-
-def _read_clients(folder: Path) -> tuple[Certificate | None, Pair | None]:
-    """Return whom the server trusts to vouch for clients, and what it shows as one itself.
-
-    Raises:
-        ValueError: Something of it is torn.
-    """
-    try:
-        trusted = parse_bundle((folder / CLIENT_AUTHORITY).read_bytes())[0]
-    except FileNotFoundError:
-        return None, None
-    try:
-        return trusted, parse_pair(
-            (folder / CLIENT_KEY).read_bytes(), (folder / CLIENT).read_bytes()
-        )
-    except FileNotFoundError:
-        return trusted, None

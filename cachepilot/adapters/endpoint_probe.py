@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from cachepilot.adapters.certificate_files import CLIENT, CLIENT_KEY
+from cachepilot.adapters.leaf_reading import CLIENT, CLIENT_KEY
 from cachepilot.adapters.secret import Secret
 from cachepilot.adapters.stamp import Stamp, stamp_at, stamp_of
 from cachepilot.errors import UnavailableError

@@ -528,7 +528,7 @@ def test_a_failed_write_leaves_no_revision_and_no_memory_of_one(
 
 def test_an_unchanged_leaf_is_not_parsed_again(issued, monkeypatch):
     seen = issued.leaf(ACME, 1)
-    monkeypatch.setattr("cachepilot.adapters.certificate_files.parse_pair", None)
+    monkeypatch.setattr("cachepilot.adapters.leaf_reading.parse_pair", None)
     monkeypatch.setattr("cachepilot.adapters.root_folders.parse_pair", None)
 
     assert issued.leaf(ACME, 1) is seen
