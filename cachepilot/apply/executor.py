@@ -225,7 +225,7 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.purge_memory(name, instance=instance)
         case a.SetDirectives(directives=directives):
             server.set_directives(name, instance=instance, directives=directives)
-        case a.SetUser(user=user):
+        case a.SetUser(user=user) | a.RestrictUser(user=user):
             server.set_user(name, instance=instance, user=user)
         case a.ProveLogin(user=user, passwords=passwords):
             server.prove_login(name, instance=instance, user=user, passwords=passwords)

@@ -18,6 +18,7 @@ from cachepilot.plan.actions import (
     DeleteUser,
     PurgeMemory,
     RememberRules,
+    RestrictUser,
     SetDirectives,
     SetUser,
     UpdateResources,
@@ -31,7 +32,7 @@ from cachepilot.plan.server_config import (
 )
 from cachepilot.plan.shape import wanted_resources
 from cachepilot.plan.user_rules import kept_rules
-from cachepilot.plan.users import strangers, user_differences, wanted_users
+from cachepilot.plan.users import loses_channels, strangers, user_differences, wanted_users
 from cachepilot.spec.document import MemoryPolicy, PersistenceMode
 from cachepilot.spec.quantities import approximate_size
 from cachepilot.spec.rules import Rules
@@ -155,7 +156,8 @@ def plan_users(
     """Yield what makes the running server know exactly our users."""
     wanted = wanted_users(spec, memory, seen.at)
     for user, why in user_differences(wanted, server):
-        yield SetUser(tenant_name=spec.name, cause=why, instance=seen.memory.instance, user=user)
+        verb = RestrictUser if loses_channels(user, server) else SetUser
+        yield verb(tenant_name=spec.name, cause=why, instance=seen.memory.instance, user=user)
     for name in strangers(wanted, server):
         cause = "nobody asked for it"
         yield DeleteUser(

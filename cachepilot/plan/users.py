@@ -124,6 +124,13 @@ def user_differences(
             yield user, why
 
 
+def loses_channels(wanted: AclUser, seen: SeenServer) -> bool:
+    """Return whether a user may subscribe to something now that *wanted* does not allow."""
+    now = next((user.channels for user in seen.users if user.name == wanted.name), "")
+    allowed = set(wanted.channels.split())
+    return "&*" not in allowed and bool(set(now.split()) - allowed)
+
+
 def strangers(wanted: tuple[AclUser, ...], seen: SeenServer) -> tuple[str, ...]:
     """Return the users on the server that nobody asked for."""
     return tuple(sorted({user.name for user in seen.users} - {user.name for user in wanted}))

@@ -100,7 +100,7 @@ KINDS = [kind for chapter in get_args(a.Action) for kind in (get_args(chapter) o
 def make(kind, **changes):
     names = [field.name for field in dataclasses.fields(kind)]
     values = {**VALUES, "tenant_name": "acme", "cause": "why", **changes}
-    if kind is a.SetUser:
+    if kind in (a.SetUser, a.RestrictUser):
         values["user"] = USERS[0]
     if kind in get_args(a.TrialAction):
         values["users"] = (
@@ -150,7 +150,7 @@ def test_an_action_is_exactly_one_call_that_hands_on_what_it_holds(kind):
         assert name == "now" or fields[name] == value
 
 
-def test_no_two_actions_are_the_same_call_but_stops_that_differ_in_what_they_risk():
+def test_no_two_actions_are_the_same_call_but_those_that_differ_in_what_they_risk():
     verbs = []
     for kind in KINDS:
         recorder = Recorder()
@@ -158,6 +158,7 @@ def test_no_two_actions_are_the_same_call_but_stops_that_differ_in_what_they_ris
         verbs += [call[:2] for call in recorder.calls]
 
     verbs.remove(("containers", "stop"))
+    verbs.remove(("server", "set_user"))
     assert len(set(verbs)) == len(verbs)
 
 

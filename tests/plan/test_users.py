@@ -19,8 +19,9 @@ from cachepilot.plan.users import (
     user_differences,
     wanted_users,
 )
+from cachepilot.spec.tenant import UserSpec
 from tests.builders import tenant
-from tests.fakes.scenes import look, settled
+from tests.fakes.scenes import look, plan, settled
 from tests.fakes.world import NOON
 
 SPEC = tenant()
@@ -154,3 +155,24 @@ def test_strangers_are_named_in_order():
     more = tuple(replace(ANSWERS.users[0], name=name) for name in ("zoe", "eve"))
 
     assert strangers(WANTED, replace(ANSWERS, users=(*ANSWERS.users, *more))) == ("eve", "zoe")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "notice"),
+    [
+        (("a", "b"), ("a",), "reconnect"),
+        (("*",), ("a",), "reconnect"),
+        (("a",), (), "reconnect"),
+        (("a",), ("a", "b"), "none"),
+        (("a",), ("*",), "none"),
+        ((), ("a",), "none"),
+    ],
+)
+def test_a_plan_says_whether_subscribers_are_disconnected(before, after, notice):
+    spec = tenant(users=(UserSpec(name="app", channels=before, commands=("+@pubsub",)),))
+    world = settled(spec)
+
+    found = plan(world, replace(spec, users=(replace(spec.users[0], channels=after),)))
+
+    assert found.disruption.value == notice
+    assert "(app)" in str(found)

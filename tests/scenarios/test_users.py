@@ -235,3 +235,26 @@ def test_the_password_of_a_user_is_replaced_with_grace(fleet, engine):
         assert not works(old)
         load.go_on()
     assert load.errors == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_only_subscribers_of_a_channel_that_is_taken_away_are_disconnected(fleet, engine):
+    tenant = new_tenant(fleet, f"usrsub{engine}", engine)
+    app = {"name": "app", "channels": ["a", "b"], "commands": ["+@pubsub"]}
+    tenant.edit(users(app)).settle()
+    with as_user(tenant, "app") as first, as_user(tenant, "app") as second:
+        stays, goes = first.pubsub(), second.pubsub()
+        stays.subscribe("a")
+        goes.subscribe("b")
+        assert stays.get_message(timeout=5)["type"] == "subscribe"
+        assert goes.get_message(timeout=5)["type"] == "subscribe"
+
+        tenant.edit(users({**app, "channels": ["a"]})).settle()
+
+        with pytest.raises(redis.RedisError):  # it comes back by itself, and may not
+            for _ in range(3):
+                goes.get_message(timeout=5)
+        with as_user(tenant, "app") as speaker:
+            assert speaker.publish("a", "hello") == 1
+        assert stays.get_message(timeout=5)["data"] == "hello"
+    assert any("RestrictUser" in deed for deed in fleet.deeds(tenant))

@@ -89,6 +89,19 @@ class SetUser(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestrictUser(BaseAction):
+    """As SetUser, with channels taken away: whoever is subscribed to them is disconnected."""
+
+    disruption: ClassVar[Disruption] = Disruption.RECONNECT
+
+    instance: int
+    user: AclUser
+
+    def detail(self) -> str:
+        return self.user.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProveLogin(BaseAction):
     """Log in as *user* with each of some passwords, named by revision; changes nothing."""
 
@@ -123,6 +136,7 @@ ServerAction = (
     | PurgeMemory
     | SetDirectives
     | SetUser
+    | RestrictUser
     | ProveLogin
     | DeleteUser
 )
