@@ -232,6 +232,12 @@ class DockerEngine:
                 )
         except docker.errors.NotFound:
             return  # removing twice is fine
+        except UnavailableError as error:
+            if "already in progress" in str(error):
+                # Somebody else removes it, too; only when it is gone is its name free.
+                message = f"the container of {tenant_name} is being removed"
+                raise WaitingError(message, retry_after=timedelta(seconds=1)) from error
+            raise
 
     def unpause(self, *, container_id: str) -> None:
         """Thaw a frozen container."""

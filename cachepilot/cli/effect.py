@@ -5,11 +5,13 @@ from __future__ import annotations
 from cachepilot.adapters.spec_changes import ChangeSet
 from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.rows import waiting_of
-from cachepilot.cli.waiting import READY, Goal, Kind, State, await_all
+from cachepilot.cli.waiting import Goal, Kind, State, await_all
 from cachepilot.spec.document import State as SpecState
 
+# Words and not conditions: a server may serve on while what was asked for cannot be had.
+_PAUSED = Goal(Kind.WORD, "Paused")
 _GOALS = {
-    SpecState.RUNNING: READY,
+    SpecState.RUNNING: Goal(Kind.WORD, "Ready"),
     SpecState.STOPPED: Goal(Kind.WORD, "Stopped"),
     SpecState.DELETED: Goal(Kind.GONE, "Deleted"),
 }
@@ -23,5 +25,6 @@ def await_effect(invocation: Invocation, change_set: ChangeSet, *, timeout: floa
         waits = waiting_of(state.tenant).get("message") if state.tenant else None
         invocation.say(f"{state.name}: {word}" + (f"; {waits}" if waits else ""))
 
-    goals = {each.name: _GOALS[each.parsed.spec.state] for each in change_set.changes}
+    specs = {each.name: each.parsed.spec for each in change_set.changes}
+    goals = {name: _PAUSED if spec.paused else _GOALS[spec.state] for name, spec in specs.items()}
     await_all(invocation, goals, timeout=timeout, told=tell)

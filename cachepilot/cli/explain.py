@@ -56,6 +56,9 @@ def _find(path: str) -> Field:
 
     first, *steps = path.strip(".").split(".")
     if first not in _KINDS:
+        if first in root_field("tenant").fields["spec"].fields:
+            hint = f"it belongs below spec: cachepilotctl explain spec.{path}"
+            raise CommandError(f'there is no field "{first}"', exit_code=Exit.NOT_FOUND, hint=hint)
         if first not in root_field("tenant").fields:
             raise _no_such_field(first, "", (*_KINDS, *root_field("tenant").fields))
         first, steps = "tenant", [first, *steps]

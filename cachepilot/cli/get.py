@@ -13,7 +13,7 @@ from cachepilot.cli.columns import table
 from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, is_terminal, pass_invocation
-from cachepilot.cli.look import as_item, no_status, published_tenants
+from cachepilot.cli.look import as_item, no_status, published_tenants, warn_of_host
 from cachepilot.cli.names import listed_names, names_argument
 from cachepilot.cli.output import listing, print_line, print_object, print_text
 from cachepilot.cli.rows import HEADERS, WIDE_HEADERS, Selector, is_degraded, row, sorted_by
@@ -82,6 +82,8 @@ def get(
     found = sorted_by(found, sort_by)
     show = _printer(invocation, output)
     show(found, not no_headers, watch)
+    if not names and output in {"table", "wide"}:
+        warn_of_host(invocation, found)
     if not found:
         invocation.say("no tenants found" if names or selector else "no tenants yet")
     if watch:

@@ -18,6 +18,8 @@ from cachepilot.cli.names import no_such_tenant
 from cachepilot.clock import rfc3339
 from cachepilot.errors import CachePilotError
 
+_MOST_WARNINGS = 3
+
 
 def warn_if_stale(invocation: Invocation, published: PublishedStatus) -> None:
     """Say on stderr that the daemon is not running, and of when its last words are."""
@@ -31,6 +33,26 @@ def warn_if_stale(invocation: Invocation, published: PublishedStatus) -> None:
         return  # whatever else is read tells why
     told = f"status as of {age_text(now - last)} ago" if last else "it has not said anything yet"
     invocation.say(f"daemon not running, {told}")
+
+
+def warn_of_host(invocation: Invocation, shown: Sequence[PublishedTenant]) -> None:
+    """Say on stderr what is wrong with the host and its files, besides what *shown* tell."""
+    try:
+        host = PublishedStatus(invocation.paths).host()
+    except StatusUnreadableError:
+        return  # said already
+    content = host.content if host else {}
+    told = [str(problem) for tenant in shown for problem in tenant.status.get("problems") or ()]
+    warnings = [str(each["message"]) for each in content.get("conditions") or ()]
+    warnings += [
+        f"{each['file']}:{each['line']}:{each['column']}: {each['message']}"
+        for each in content.get("problems") or ()
+        if not any(text.startswith(f"{each['file']}:") for text in told)
+    ]
+    for warning in warnings[:_MOST_WARNINGS]:
+        invocation.say(f"warning: {warning}")
+    if more := len(warnings[_MOST_WARNINGS:]):
+        invocation.say(f"warning: {more} more problems; see `cachepilotctl validate`")
 
 
 def published_tenants(

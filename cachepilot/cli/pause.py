@@ -11,7 +11,7 @@ from cachepilot.cli.exits import Exit
 from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.names import names_argument, tenant_names
-from cachepilot.cli.options import dry_run_option, output_option
+from cachepilot.cli.options import dry_run_option, output_option, wait_options
 from cachepilot.cli.verb import Verb
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -27,6 +27,7 @@ def _all_option(function: _Function) -> _Function:
 @names_argument("[NAME]...", required=False)
 @_all_option
 @dry_run_option
+@wait_options
 @output_option("text", "json")
 @pass_invocation
 def pause(invocation: Invocation, words: Sequence[str], **options: object) -> None:
@@ -38,6 +39,7 @@ def pause(invocation: Invocation, words: Sequence[str], **options: object) -> No
 @names_argument("[NAME]...", required=False)
 @_all_option
 @dry_run_option
+@wait_options
 @output_option("text", "json")
 @pass_invocation
 def resume(invocation: Invocation, words: Sequence[str], **options: object) -> None:
@@ -50,6 +52,7 @@ def _set_paused(
 ) -> None:
     from cachepilot.adapters.spec_folder import SpecFolder
     from cachepilot.cli.changing import report, set_fields_of
+    from cachepilot.cli.effect import await_effect
 
     everybody, dry_run = bool(options["everybody"]), bool(options["dry_run"])
     if everybody == bool(words):
@@ -61,3 +64,5 @@ def _set_paused(
     names = SpecFolder(invocation.paths.tenants_d).names() if everybody else tenant_names(words)
     change_set = set_fields_of(invocation, names, [("spec.paused", paused)], dry_run=dry_run)
     report(invocation, change_set, str(options["output"]), dry_run=dry_run)
+    if options["wait"] and not dry_run:
+        await_effect(invocation, change_set, timeout=float(str(options["timeout"])))

@@ -162,6 +162,10 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     ]
     if parts:
         return Fact.false("Differs", "; ".join(parts))
+    documented = seen.memory.credential(CUSTOMER)
+    if spec.password_file and documented and not documented.from_file:
+        why = seen.files.password_problem or "it was not read yet"
+        return Fact.false("NotAdopted", f"the password is not that of auth.passwordFile: {why}")
     agreed = f"{len(wanted)} users were read back as wanted"
     if grace := _grace(spec, seen, seen.server):
         return Fact.true("GracePeriod", f"{agreed}; {grace}")
@@ -252,6 +256,15 @@ def endpoints_reachable(spec: TenantSpec, seen: Snapshot) -> Fact:
     ]
     if failed:
         return Fact.false("NoEntry", "; ".join(failed))
+    held = seen.memory.reservation
+    ports = {"tls": held.tls_port, "plain": held.plain_port} if held else {}
+    moved = [
+        f"{name} is on port {ports.get(name)}, wanted {pinned}"
+        for name, pinned in spec.listeners
+        if pinned not in (None, ports.get(name))
+    ]
+    if moved:
+        return Fact.false("OtherPort", "; ".join(moved))
     listeners = {at.listener for at in seen.endpoints}
     expected = {
         name
@@ -260,7 +273,9 @@ def endpoints_reachable(spec: TenantSpec, seen: Snapshot) -> Fact:
     }
     if listeners != expected:
         return Fact.false("WrongListeners", f"open are: {', '.join(sorted(listeners)) or 'none'}")
-    return Fact.true("LoggedIn", f"a login succeeded at {len(seen.endpoints)} addresses")
+    number = len(seen.endpoints)
+    where = "the one address" if number == 1 else f"each of {number} addresses"
+    return Fact.true("LoggedIn", f"a login succeeded at {where}")
 
 
 def _shrink_deferred(

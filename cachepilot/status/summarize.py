@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cachepilot.apply import outcome
 from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled
 from cachepilot.observe.memory import Memory
-from cachepilot.observe.snapshot import Role, Snapshot
+from cachepilot.observe.snapshot import Liveness, Role, Snapshot
 from cachepilot.plan.actions import Plan, interrupts
 from cachepilot.plan.clients import asks_clients
 from cachepilot.plan.logins import list_logins
+from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT, wanted_listeners
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -288,19 +289,32 @@ def _date(
 
 
 def _endpoints(visit: Visit) -> tuple[Endpoint, ...]:
-    """Return where clients connect: by name where the host has names, else by address."""
+    """Return where clients connect, by name where the host has names, else by address.
+
+    What a running server is published on counts, even where the spec cannot be had yet.
+    """
     spec, held = visit.in_force, visit.memory.reservation
     if spec is None or held is None or spec.state is State.DELETED:
         return ()
-    ports = [("tls", held.tls_port)] if spec.access.has_tls else []
-    ports += [("plain", held.plain_port)] if spec.access.has_plain else []
-    hosts = [address for address in spec.bind if not is_wildcard(address)]
-    hosts = hosts or [name for name in spec.names if name != "localhost"][:1] or ["127.0.0.1"]
+    container = visit.seen.container(Role.SERVER) if visit.seen else None
+    runs = container is not None and container.liveness is Liveness.RUNNING
+    published = container.shape.published if container and runs else ()
+    # The first address that the author names is the one that clients are told.
+    rank = {address: number for number, address in enumerate(spec.bind)}
+    published = tuple(
+        sorted(
+            published or wanted_listeners(spec, held),
+            key=lambda at: rank.get(at.address, len(rank)),
+        )
+    )
+    local = [at for at in published if not is_wildcard(at.address)]
+    name = next((name for name in spec.names if name != "localhost"), "127.0.0.1")
+    found = local or [replace(at, address=name) for at in published]
     return tuple(
-        Endpoint(listener=listener, host=host, port=port)
-        for listener, port in ports
-        if port is not None
-        for host in hosts
+        Endpoint(listener=listener, host=at.address, port=at.host_port)
+        for listener, inside in (("tls", TLS_PORT), ("plain", PLAIN_PORT))
+        for at in dict.fromkeys(found)
+        if at.container_port == inside
     )
 
 

@@ -95,12 +95,13 @@ class Host:
         os.utime(path, (at.timestamp(), at.timestamp()))
         return content
 
-    def beat(self, at=NOON):
-        """Let the daemon give a sign of life."""
+    def beat(self, at=NOON, **facts):
+        """Let the daemon give a sign of life, and say *facts* about the host."""
         content = {
             "apiVersion": "cachepilot/v1",
             "kind": "Host",
             "daemon": {"pid": 1, "version": "0.1.0", "heartbeatAt": at.isoformat()},
+            **facts,
         }
         self.paths.host_status.write_text(json.dumps(content))
 

@@ -76,6 +76,31 @@ def test_apply_can_wait_for_the_effect(host):
     assert host.run("apply", "-f", "-", "--wait", "--timeout=1s", stdin=document()).code == 7
 
 
+def test_a_change_that_cannot_be_had_has_not_taken_effect(host):
+    """The server may serve on as before; who waits for the change is told that it did not come."""
+
+    def stalls():
+        conditions = [
+            {"type": "Stalled", "status": "True", "reason": "PortInUse", "message": "in use"},
+            {"type": "Ready", "status": "True", "reason": "Serving", "message": "clients"},
+        ]
+        digest = host.digest_of("acme")
+        host.publish("acme", "Stalled", digest=digest, conditions=conditions)
+
+    host.meanwhile = [stalls]
+    ended = host.run("apply", "-f", "-", "--wait", "--timeout=1s", stdin=document())
+    assert ended.code == 7
+    assert "acme: Stalled (in use)" in ended.err
+
+
+def test_a_pause_has_taken_effect_once_the_daemon_knows_of_it(acme):
+    acme.meanwhile = [lambda: acme.publish("acme", "Paused", digest=acme.digest_of("acme"))]
+    assert acme.run("pause", "acme", "--wait").code == 0
+    acme.meanwhile = [lambda: acme.publish("acme", digest=acme.digest_of("acme"))]
+    assert acme.run("resume", "acme", "--wait").code == 0
+    assert acme.run("pause", "acme", "--wait", "--timeout=1s").code == 7
+
+
 def test_set_changes_one_value_and_keeps_the_comment(acme):
     ended = acme.run("set", "acme", "spec.memory.max=128MiB", "spec.cpus=0.5")
     assert ended.out == "tenant/acme configured\n"

@@ -36,6 +36,8 @@ def test_a_wrong_field_is_corrected(host):
     ended = host.run("explain", "tenant.spec.memry.max")
     assert (ended.code, 'did you mean "memory"?' in ended.err) == (4, True)
     assert host.run("explain", "tennant.spec").code == 4
+    below = host.run("explain", "memory.max")
+    assert (below.code, "cachepilotctl explain spec.memory.max" in below.err) == (4, True)
 
 
 def fields_of(field):

@@ -180,3 +180,29 @@ def test_degradation_can_be_an_exit_code(host):
     host.publish("b", "NotReady")
     assert host.run("get", "tenants", "--fail-on", "degraded").code == 6
     assert host.run("get", "tenants", "a", "--fail-on", "degraded").code == 0
+
+
+def problem(file, line, message):
+    return {"file": file, "line": line, "column": 1, "where": "", "message": message, "hint": ""}
+
+
+def test_files_of_nobody_and_a_host_that_holds_back_are_told_beside_the_list(host):
+    """A file without a readable name has no line of its own."""
+    host.publish("acme", "Invalid", problems=["/d/acme.yaml:3:1: spec: what is this"])
+    lost = [problem(f"/d/{number}.yaml", number, "no name") for number in range(5)]
+    host.beat(
+        problems=[problem("/d/acme.yaml", 3, "what is this"), *lost],
+        conditions=[{"type": "Stalled", "message": "9 of 12 tenants lost their file at once"}],
+    )
+
+    ended = host.run("get", "tenants")
+
+    assert ended.err.splitlines() == [
+        "warning: 9 of 12 tenants lost their file at once",
+        "warning: /d/0.yaml:0:1: no name",
+        "warning: /d/1.yaml:1:1: no name",
+        "warning: 3 more problems; see `cachepilotctl validate`",
+    ]
+    assert "warning" not in ended.out
+    assert host.run("get", "tenants", "acme").err == ""
+    assert host.run("get", "tenants", "-o", "name").err == ""

@@ -43,7 +43,13 @@ def test_of_two_tenants_that_pin_one_port_the_second_is_told(fleet, neighbour):
 
     with fleet.undisturbed(first), fleet.unbroken(second):
         second.edit({"access": {"ports": {"tls": port}}})
+        was = second.port()
         assert first.name in second.stalled("PortConflict")["message"]
+        # It serves on where it was, is told so, and nobody is told that its wish came true.
+        assert (second.port(), second.get("kept")) == (was, "yes")
+        assert second.condition("EndpointsReachable")["reason"] == "OtherPort"
+        assert second.condition("Ready")["status"] == "False"
+        fleet.ctl("wait", "--for=condition=Ready", second.name, "--timeout", "1s", expect=7)
 
     second.edit({"access": {"ports": {"tls": port + 1}}}).settle()
     assert second.get("kept") == "yes"

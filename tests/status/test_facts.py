@@ -281,6 +281,39 @@ def test_one_observation_turns_exactly_its_conditions_and_ready(name):
     assert found.word != "Ready"
 
 
+def test_a_pinned_port_that_cannot_be_had_is_not_served_as_the_spec_says():
+    """The server goes on where it was, and everything about it is in order but the place."""
+    held = SEEN.memory.reservation
+    found = status(spec=replace(SPEC, tls_port=held.tls_port + 1, plain_port=held.plain_port))
+
+    condition = found.condition(C.ENDPOINTS_REACHABLE)
+    assert values(found) == {**HEALTHY, C.ENDPOINTS_REACHABLE: F, C.READY: F}
+    assert condition.reason == "OtherPort"
+    assert condition.message == f"tls is on port {held.tls_port}, wanted {held.tls_port + 1}"
+
+
+def test_a_password_file_that_was_never_read_is_not_applied():
+    unreadable = replace(SEEN.files, password_problem="cannot read /p: no such file")
+    found = status(spec=replace(SPEC, password_file="/p"), seen=replace(SEEN, files=unreadable))
+    condition = found.condition(C.CREDENTIALS_APPLIED)
+    assert values(found) == {**HEALTHY, C.CREDENTIALS_APPLIED: F, C.READY: F}
+    assert condition.reason == "NotAdopted"
+    assert "cannot read /p: no such file" in condition.message
+
+
+def test_a_password_file_that_became_unreadable_leaves_what_was_read_from_it():
+    credentials = tuple(
+        replace(each, from_file=each.user == "default") for each in SEEN.memory.credentials
+    )
+    seen = replace(
+        SEEN,
+        memory=replace(SEEN.memory, credentials=credentials),
+        files=replace(SEEN.files, password_problem="cannot read /p: no such file"),
+    )
+
+    assert values(status(spec=replace(SPEC, password_file="/p"), seen=seen)) == HEALTHY
+
+
 def test_a_limit_that_cannot_shrink_yet_does_not_keep_a_tenant_from_being_ready():
     large = replace(RESOURCES, memory=2 * RESOURCES.memory, swap=2 * RESOURCES.memory)
     swollen = replace(SERVER, resident_memory=RESOURCES.memory + MIB)

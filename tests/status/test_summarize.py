@@ -269,7 +269,7 @@ def test_endpoints_are_where_clients_connect(fields, expected):
     held = SEEN.memory.reservation
     ports = {"tls": held.tls_port, "plain": held.plain_port}
 
-    found = status(spec=replace(SPEC, **fields))
+    found = status(spec=replace(SPEC, **fields), seen=replace(SEEN, containers=()))
 
     assert found.endpoints == tuple(
         Endpoint(listener=listener, host=host, port=ports[listener]) for listener, host in expected
@@ -280,10 +280,30 @@ def test_a_port_that_is_not_reserved_is_no_endpoint():
     held = replace(SEEN.memory.reservation, plain_port=None)
     memory = replace(SEEN.memory, reservation=held)
 
-    found = status(seen=replace(SEEN, memory=memory))
+    found = status(seen=replace(SEEN, memory=memory, containers=()))
 
     assert [at.listener for at in found.endpoints] == ["tls"]
     assert status(seen=None, memory=Memory()).endpoints == ()
+
+
+def test_the_first_address_of_the_author_is_the_first_that_clients_are_told():
+    spec = replace(SPEC, bind=("192.0.2.1", "127.0.0.1"), access=AccessMode.TLS_ONLY)
+
+    found = status(spec=spec, seen=replace(SEEN, containers=()))
+
+    assert [at.host for at in found.endpoints] == ["192.0.2.1", "127.0.0.1"]
+
+
+def test_clients_are_told_where_a_server_runs_and_not_where_it_was_wished_to_run():
+    (container,) = SEEN.containers
+    here = tuple((at.address, at.host_port) for at in container.shape.published)
+    spec = replace(SPEC, bind=("10.9.9.9",), tls_port=7399)
+
+    running = status(spec=spec).endpoints
+    resting = replace(SEEN, containers=(replace(container, liveness=Liveness.EXITED),))
+
+    assert sorted((at.host, at.port) for at in running) == sorted(here)
+    assert {at.host for at in status(spec=spec, seen=resting).endpoints} == {"10.9.9.9"}
 
 
 def test_labels_come_from_the_newest_document_or_else_from_before():
