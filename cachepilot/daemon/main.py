@@ -31,7 +31,8 @@ def main() -> None:
     try:
         settings = load_settings(paths.settings_file)
         if options.check_config:
-            sys.stdout.write(f"{paths.settings_file} is valid\n")
+            missing = "" if paths.settings_file.exists() else " (there is none: defaults hold)"
+            sys.stdout.write(f"{paths.settings_file} is valid{missing}\n")
             return
         serve(paths, settings, configure(options.log_level, sys.stdout))
     except (CachePilotError, OSError) as error:

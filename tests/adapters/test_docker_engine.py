@@ -41,6 +41,7 @@ def remove(words, tmp_path):
         root="/",
         folder_of=lambda _name: tmp_path,
         check_data=lambda _name, _instance: None,
+        run_folder=lambda _name, _instance: tmp_path,
         monotonic=lambda: 0.0,
     )
     engine.remove("acme", container_id="c1", digest="v1-1")

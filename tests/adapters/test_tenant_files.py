@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from cachepilot.spec.ports import SpecSource
 from cachepilot.spec.reading import Presence
 from cachepilot.spec.rules import Rules
 from tests.builders import rules, text
+from tests.mortal import MORTAL
 
 PRESENT, ABSENT, UNKNOWN = Presence.PRESENT, Presence.ABSENT, Presence.UNKNOWN
 
@@ -283,13 +285,26 @@ def test_a_name_that_is_no_text_is_told_readably(folder):
     assert problem.isprintable()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file_is_a_problem_of_its_own(folder):
     folder.write("acme.yaml", text("acme")).chmod(0)
+    folder.write("other.yaml", text("other"))
+    look = (
+        "import sys, pathlib, datetime as d\n"
+        "from cachepilot.adapters.tenant_files import TenantFiles\n"
+        "from cachepilot.spec.rules import Rules\n"
+        "files = TenantFiles(pathlib.Path(sys.argv[1]), Rules())\n"
+        "files.refresh(d.datetime.now(d.UTC) + d.timedelta(minutes=1))\n"
+        "print(*files.problems(), *files.names(), sep='\\n')\n"
+    )
 
-    folder.refresh()
+    printed = subprocess.check_output(
+        [*MORTAL, sys.executable, "-c", look, folder.path], text=True
+    )
 
-    assert "permission denied" in folder.problems()[0]
+    problem, *names = printed.splitlines()
+    assert "acme.yaml" in problem
+    assert "permission denied" in problem
+    assert names == ["other"]
 
 
 # Whose problem it is -------------------------------------------------------------------------

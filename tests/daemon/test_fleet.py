@@ -10,7 +10,7 @@ from cachepilot.daemon.comparison import by_tenant, find_changed, find_orphans, 
 from cachepilot.daemon.fleet import Fleet
 from cachepilot.errors import UnavailableError
 from cachepilot.observe.ports import ContainerGlance
-from cachepilot.observe.snapshot import Liveness, Unreachable
+from cachepilot.observe.snapshot import Liveness, SeenFailedLogins, Unreachable
 from cachepilot.plan.actions import Blocked, Plan, PurgeMemory
 from cachepilot.spec.document import State
 from cachepilot.status.conditions import ConditionType
@@ -83,6 +83,33 @@ def told(events):
 
 
 # News -------------------------------------------------------------------------------------------
+
+
+def failing(*names):
+    found = tuple(SeenFailedLogins(address="10.0.0.9", name=name, count=3) for name in names)
+    return status(seen=replace(SEEN, server=replace(SEEN.server, failed_logins=found)))
+
+
+def test_failed_logins_are_told_once_for_each_program_whatever_comes_between(fleet, events):
+    deaf = status(seen=replace(SEEN, server=Unreachable("no answer")))
+    for found in (failing(), failing("web"), failing("web"), deaf, failing("web")):
+        fleet.publish(found)
+    fleet.publish(failing("web", "cron"))
+
+    messages = [event.message for event in events if event.reason == "FailedLogins"]
+    assert ["web" in each for each in messages] == [True, False]
+    assert "cron" in messages[1]
+
+
+def test_failed_logins_that_an_earlier_daemon_told_are_not_told_again(fleet, events, board):
+    """Nobody reads the log of events; what was published last says what was told."""
+    board.statuses["acme"] = failing("web")
+    fleet.read("acme")
+
+    fleet.publish(failing("web"))
+    assert [event.reason for event in events if event.reason == "FailedLogins"] == []
+    fleet.publish(failing("web", "cron"))
+    assert [event.reason for event in events if event.reason == "FailedLogins"] == ["FailedLogins"]
 
 
 def test_ready_is_told_when_it_comes_and_goes_and_not_in_between(fleet, events):

@@ -183,6 +183,28 @@ def test_a_hint_during_a_visit_counts_exactly_if_it_is_newer_than_the_look(make)
     assert bench.visits.begun == ["a"] * 3
 
 
+def test_a_hint_during_a_visit_counts_even_if_the_visit_before_failed(make):
+    """Between visits a failing tenant's own crashes are no news; what happens in one is."""
+    bench = make().start()
+    bench.visits.requeue = Requeue(failed=True)
+    bench.loop.add("a")
+    bench.await_results(1)
+    bench.await_quiet()
+    bench.loop.add("a", happened_at=NOON + timedelta(seconds=1))
+    bench.await_quiet()
+    assert bench.visits.begun == ["a"]
+
+    bench.visits.free.clear()
+    bench.loop.add("a", fresh=True)
+    bench.visits.await_begun(2)
+    bench.loop.add("a", happened_at=NOON + timedelta(seconds=1))
+    bench.visits.requeue = Requeue()
+    bench.visits.free.set()
+    bench.await_results(3)
+    bench.await_quiet()
+    assert bench.visits.begun == ["a"] * 3
+
+
 def test_a_surprise_with_one_tenant_does_not_stop_the_others(make):
     bench = make(workers=1)
     bench.visits.errors["a"] = KeyError("surprise")

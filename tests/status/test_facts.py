@@ -16,6 +16,7 @@ from cachepilot.observe.snapshot import (
     Unreachable,
 )
 from cachepilot.plan.actions import Plan, StartContainer
+from cachepilot.plan.live import shrink_fits
 from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -322,6 +323,16 @@ def test_a_limit_that_cannot_shrink_yet_does_not_keep_a_tenant_from_being_ready(
 
     assert values(found) == HEALTHY
     assert found.condition(C.CONTAINER_CURRENT).reason == "LimitShrinkDeferred"
+
+
+@pytest.mark.parametrize(("mode", "fits"), [("none", True), ("rdb", False), ("aof", False)])
+def test_a_limit_has_to_leave_room_for_the_copy_that_a_fork_makes(mode, fits):
+    spec = replace(SPEC, memory_limit=100 * MIB, persistence=PersistenceMode(mode))
+    server = replace(SERVER, resident_memory=70 * MIB, used_memory=65 * MIB)
+
+    assert shrink_fits(spec, server, Rules()) is fits
+    assert shrink_fits(spec, replace(server, used_memory=MIB), Rules())
+    assert not shrink_fits(spec, replace(server, resident_memory=101 * MIB), Rules())
 
 
 def test_a_limit_that_could_shrink_but_did_not_has_drifted():
