@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ from cachepilot.plan.applied import only_by_hand
 from cachepilot.plan.clients import client_fault, why_another_authority
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
-from cachepilot.plan.logins import customer_logins
+from cachepilot.plan.logins import customer_logins, list_password_files
 from cachepilot.plan.passwords import replaced_passwords
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.server_config import differences, wanted_directives
@@ -162,14 +163,24 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     ]
     if parts:
         return Fact.false("Differs", "; ".join(parts))
-    documented = seen.memory.credential(CUSTOMER)
-    if spec.password_file and documented and not documented.from_file:
-        why = seen.files.password_problem or "it was not read yet"
-        return Fact.false("NotAdopted", f"the password is not that of auth.passwordFile: {why}")
+    if unread := tuple(_unread_passwords(spec, seen)):
+        return Fact.false("NotAdopted", "; ".join(unread))
     agreed = f"{len(wanted)} users were read back as wanted"
     if grace := _grace(spec, seen, seen.server):
         return Fact.true("GracePeriod", f"{agreed}; {grace}")
     return Fact.true("ReadBack", agreed)
+
+
+def _unread_passwords(spec: TenantSpec, seen: Snapshot) -> Iterator[str]:
+    """Yield what keeps a password from being the one in the author's file.
+
+    A file that was read once and cannot be read now changes nothing for clients.
+    """
+    for user, path in list_password_files(spec):
+        documented, file = seen.memory.credential(user), seen.files.password_of(user)
+        if documented and not documented.from_file:
+            why = file.problem if file and file.problem else "it was not read yet"
+            yield f"the password of {user} is not that in {path}: {why}"
 
 
 def _grace(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> str:

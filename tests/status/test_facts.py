@@ -11,6 +11,7 @@ from cachepilot.observe.snapshot import (
     Engine,
     Liveness,
     Role,
+    SeenPasswordFile,
     SeenServer,
     Unknown,
     Unreachable,
@@ -293,9 +294,16 @@ def test_a_pinned_port_that_cannot_be_had_is_not_served_as_the_spec_says():
     assert condition.message == f"tls is on port {held.tls_port}, wanted {held.tls_port + 1}"
 
 
+UNREADABLE = replace(
+    SEEN.files,
+    passwords=(
+        SeenPasswordFile(user="default", revision=None, problem="cannot read /p: no such file"),
+    ),
+)
+
+
 def test_a_password_file_that_was_never_read_is_not_applied():
-    unreadable = replace(SEEN.files, password_problem="cannot read /p: no such file")
-    found = status(spec=replace(SPEC, password_file="/p"), seen=replace(SEEN, files=unreadable))
+    found = status(spec=replace(SPEC, password_file="/p"), seen=replace(SEEN, files=UNREADABLE))
     condition = found.condition(C.CREDENTIALS_APPLIED)
     assert values(found) == {**HEALTHY, C.CREDENTIALS_APPLIED: F, C.READY: F}
     assert condition.reason == "NotAdopted"
@@ -309,7 +317,7 @@ def test_a_password_file_that_became_unreadable_leaves_what_was_read_from_it():
     seen = replace(
         SEEN,
         memory=replace(SEEN.memory, credentials=credentials),
-        files=replace(SEEN.files, password_problem="cannot read /p: no such file"),
+        files=UNREADABLE,
     )
 
     assert values(status(spec=replace(SPEC, password_file="/p"), seen=seen)) == HEALTHY
