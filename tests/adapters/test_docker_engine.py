@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import docker.errors
 import pytest
 
-from cachepilot.adapters.docker_engine import DockerEngine
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
+from cachepilot.adapters.paths import RootPaths
 from cachepilot.errors import UnavailableError, WaitingError
-
-LABELS = {TENANT: "acme", ROLE: "server", ROOT: "/", DIGEST: "v1-1"}
+from cachepilot.settings import load_settings
+from cachepilot.wiring import build
 
 
 class Refusing:
     """Has one dead container and refuses to remove it."""
 
-    def __init__(self, words):
+    def __init__(self, words, root):
         self.words = words
+        self.labels = {TENANT: "acme", ROLE: "server", ROOT: root, DIGEST: "v1-1"}
 
     def inspect_container(self, reference):
         return {
             "Id": reference,
             "Name": "/cachepilot-acme",
             "State": {"Dead": True, "Status": "removing"},
-            "Config": {"Labels": LABELS, "Image": "redis:7.0"},
+            "Config": {"Labels": self.labels, "Image": "redis:7.0"},
             "HostConfig": {},
             "NetworkSettings": {},
         }
@@ -36,14 +38,10 @@ class Refusing:
 
 
 def remove(words, tmp_path):
-    engine = DockerEngine(
-        SimpleNamespace(get=lambda: Refusing(words)),
-        root="/",
-        folder_of=lambda _name: tmp_path,
-        check_data=lambda _name, _instance: None,
-        run_folder=lambda _name, _instance: tmp_path,
-        monotonic=lambda: 0.0,
-    )
+    paths = RootPaths(tmp_path)
+    parts = build(paths, load_settings(paths.settings_file), stopping=threading.Event())
+    engine = parts.world.writers.containers
+    engine._clients = SimpleNamespace(get=lambda: Refusing(words, str(tmp_path)))
     engine.remove("acme", container_id="c1", digest="v1-1")
 
 
