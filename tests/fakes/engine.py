@@ -14,6 +14,7 @@ from cachepilot.observe.replacement import LearnedImage
 from cachepilot.observe.snapshot import Liveness, SeenContainer, Unknown
 from cachepilot.plan.containers import container_name
 from cachepilot.plan.guard import refuse_unfit
+from cachepilot.plan.shape import engine_of
 
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
@@ -101,7 +102,7 @@ class FakeContainerWriter:
     def examine_image(self, tenant_name, *, image, engine, data_format):
         self._effect()
         seen = LearnedImage(
-            image_id=content_of(image), engine=image.split(":")[0], version=image.split(":")[1]
+            image_id=content_of(image), engine=engine_of(image), version=image.split(":")[1]
         )
         memory = self.world.memory(tenant_name)
         self.world.memories[tenant_name] = replace(memory, learned=seen)

@@ -1,0 +1,165 @@
+"""A server that fails to take the place of another leaves it, its image and its data as before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachepilot.observe.snapshot import Liveness
+from cachepilot.spec.document import AccessMode, PersistenceMode
+from tests.builders import tenant
+from tests.fakes.scenes import plan
+from tests.fakes.visits import Daemon
+from tests.fakes.world import FakeWorld
+from tests.properties.test_convergence import RULES, complaints, visit
+
+GOOD, NEXT, FAULTY = "redis:7.2", "redis:8.0", "redis:9.0"
+WISH = "2026-03-01T12:00:00Z"
+cuts = st.integers(0, 45)
+modes = st.sampled_from(PersistenceMode)
+faults = st.sampled_from(["broken", "lying"])
+specs = st.builds(
+    lambda **fields: tenant("acme", image=GOOD, **fields),
+    persistence=modes,
+    access=st.sampled_from(AccessMode),
+    restarted_at=st.sampled_from([None, WISH]),
+)
+extras = st.sampled_from(
+    [{}, {"tls_port": 7400}, {"bind": ("127.0.0.1", "127.0.0.2")}, {"restarted_at": "2026-03-02"}]
+)
+
+
+def new_world(fault):
+    world = FakeWorld(images={GOOD, NEXT, FAULTY})
+    getattr(world, fault).add(FAULTY)
+    return world
+
+
+def reason_of(world, spec):
+    blocked = plan(world, spec).blocked
+    return blocked.reason if blocked else ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(specs, extras, faults, cuts, st.integers(1, 1000))
+def test_whatever_is_cut_the_former_server_serves_again_with_all_its_data(
+    before, more, fault, cut, data
+):
+    world = new_world(fault)
+    visit(world, before)
+    world.write("acme", data)
+    after = replace(before, image=FAULTY, **more)
+
+    visit(world, after, cut=cut)
+    visit(world, after)
+
+    assert world.servers["acme"].data == data
+    assert not world.servers["acme"].writes_paused
+    assert world.write("acme", data)
+    asked = {"restarted_at": world.memory("acme").restarted_at}
+    assert complaints(world, replace(before, **asked)) == []
+    assert reason_of(world, after) == ("UpgradeFailed" if fault == "broken" else "DataDiffers")
+
+
+@settings(max_examples=100, deadline=None)
+@given(specs, faults, cuts)
+def test_what_failed_is_not_tried_again_and_the_rest_goes_on(before, fault, cut):
+    world = new_world(fault)
+    visit(world, before)
+    world.write("acme", 5)
+    after = replace(before, image=FAULTY)
+    visit(world, after, cut=cut)
+    visit(world, after)
+    starts = world.starts
+
+    changed = replace(after, memory_max=2 * before.memory_max, memory_limit=2**32)
+    visit(world, changed)
+    visit(world, changed)
+
+    assert world.starts == starts
+    assert world.servers["acme"].directives["maxmemory"] == str(changed.memory_max)
+    assert plan(world, changed).actions == ()
+
+    last = replace(changed, image=NEXT)
+    visit(world, last)
+    assert complaints(world, last) == []
+    assert world.servers["acme"].data == 5
+    assert world.memory("acme").held_back is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(modes, faults, cuts)
+def test_a_wish_tries_once_more(mode, fault, cut):
+    world, before = new_world(fault), tenant("acme", image=GOOD, persistence=mode)
+    visit(world, before)
+    world.write("acme", 5)
+    after = replace(before, image=FAULTY)
+    visit(world, after, cut=cut)
+    visit(world, after)
+    getattr(world, fault).clear()
+    visit(world, after)
+    assert world.containers["acme"].shape.image == GOOD
+
+    again = replace(after, restarted_at=WISH)
+    visit(world, again)
+
+    assert complaints(world, again) == []
+    assert world.servers["acme"].data == 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(specs, cuts, st.booleans(), st.booleans())
+def test_a_host_that_boots_in_the_middle_loses_nothing_that_was_kept(before, cut, faulty, again):
+    """Docker starts what ran, each with the files it has; memory-only tenants may be empty."""
+    world = new_world("broken")
+    visit(world, before)
+    world.write("acme", 5)
+    after = replace(before, image=FAULTY if faulty else NEXT)
+    visit(world, after, cut=cut)
+    if world.servers:
+        world.kill("acme")
+        world.boot("acme")
+        if again and world.servers:
+            world.write("acme", 6)
+    held = world.servers["acme"].data if world.servers else None
+    kept = before.persistence is PersistenceMode.AOF
+
+    visit(world, after)
+
+    assert world.containers["acme"].liveness is Liveness.RUNNING
+    found = world.servers["acme"].data
+    assert found == held or held is None
+    assert found in (5, 6) or not kept
+
+
+@pytest.mark.parametrize("image", [GOOD, "valkey:8.1"])
+def test_data_that_an_image_cannot_load_stops_nothing(image):
+    world = FakeWorld(images={"redis:8.0", image})
+    spec = tenant("acme", image="redis:8.0")
+    visit(world, spec)
+    world.write("acme", 5)
+    starts = world.starts
+    after = replace(spec, image=image, cpus=0.5)
+
+    visit(world, after)
+    visit(world, after)
+
+    assert reason_of(world, after) == "DataTooNew"
+    assert world.starts == starts
+    assert world.containers["acme"].resources.cpu_quota == 50_000
+
+
+def test_a_failure_is_said_with_the_last_words_of_the_server():
+    world, daemon = new_world("broken"), None
+    spec = tenant("acme", image=GOOD)
+    daemon = Daemon(world)
+    daemon.visit(spec, RULES)
+
+    daemon.visit(replace(spec, image=FAULTY), RULES)
+
+    stalled = next(c for c in daemon.board.last.conditions if c.type == "Stalled")
+    assert stalled.reason == "UpgradeFailed"
+    assert "Fatal error loading the DB" in stalled.message
