@@ -98,7 +98,8 @@ class ProbeServers:
             rows = self._clients.get().containers(all=True, filters={"label": labels})
         for row in rows:
             if row["Created"] < int(before.timestamp()):
-                self._discard(TenantName(row["Labels"][PROBE]))
+                # By id: other trials than these leave containers of other names.
+                self._remove(row["Id"], TenantName(row["Labels"][PROBE]))
 
     def _start(self, tenant_name: TenantName, image: str, image_id: str, uid: int) -> None:
         body, name = self._request(tenant_name, image, image_id, uid), _name(tenant_name)
@@ -145,8 +146,11 @@ class ProbeServers:
             raise UnusableImageError(f"image {image} runs no server: {words}")
 
     def _discard(self, tenant_name: TenantName) -> None:
-        with engine_errors("cannot remove a container that tried rules"), _gone():
-            self._clients.get().remove_container(_name(tenant_name), v=True, force=True)
+        self._remove(_name(tenant_name), tenant_name)
+
+    def _remove(self, container: str, tenant_name: TenantName) -> None:
+        with engine_errors("cannot remove a container of a trial"), _gone():
+            self._clients.get().remove_container(container, v=True, force=True)
         # The folder belonged to a server: what is in it is removed without following links.
         shutil.rmtree(self._folder_of(tenant_name), ignore_errors=True)
 

@@ -427,7 +427,8 @@ class RealBench(Bench):
     def probes(self):
         """Return the containers and folders that trials have left."""
         folders = list(self.paths.tenants.glob("*/probe"))
-        return self.client.containers(all=True, filters={"label": PROBE}) + folders
+        labels = [PROBE, f"{ROOT}={self.paths.root}"]
+        return self.client.containers(all=True, filters={"label": labels}) + folders
 
     def disconnect(self, made):
         self.client.disconnect_container_from_network(self._id(made), self.network())
