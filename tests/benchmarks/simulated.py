@@ -48,8 +48,9 @@ class World(FakeWorld):
     def memory(self, name):
         return self._parts.records.recall(name)
 
-    def disk(self, name):
+    def disk(self, name, instance=None):
         memory, paths = self.memory(name), self._parts.paths
+        memory = memory if instance is None else replace(memory, instance=instance)
         seen = self._parts.world.readers.files.look(name, memory, password_files=())
         file = paths.conf(name, memory.instance) / "redis.conf"
         return Disk(
@@ -125,6 +126,9 @@ class QuietEngine:
 
     def events(self, **_: object) -> QuietStream:
         return QuietStream()
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 def assemble(root: Path) -> tuple[Parts, World, Settings, threading.Event]:
