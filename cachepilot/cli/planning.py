@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachepilot.adapters.published import PublishedStatus, StatusUnreadableError
@@ -115,6 +115,9 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     is_new = seen is None
     if seen is None:
         seen = _nothing(spec.name, invocation, _any_host(invocation, store))
+    if status and (status.spec is None or status.spec.image != spec.image):
+        # The daemon looked for another image; what it found says nothing about this one.
+        seen = replace(seen, image_exists=None, image_id="")
     turn = _turn_of(spec.name, invocation)
     plan = plan_tenant(spec, seen, rules, now, turn=turn)
     return Preview(name=spec.name, plan=plan, is_new=is_new)

@@ -13,6 +13,7 @@ from enum import Enum
 
 from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
 from cachepilot.plan.actions import Action, Disruption, Plan, interrupts
+from cachepilot.plan.held_back import target_of
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.restart_length import restart_length
 from cachepilot.plan.server_config import DATABASES
@@ -116,9 +117,30 @@ def before_its_turn(spec: TenantSpec, seen: Snapshot, turn: Turn) -> TenantSpec:
     """
     container = seen.container(Role.SERVER)
     is_up = container is not None and container.liveness in (Liveness.RUNNING, Liveness.PAUSED)
-    if turn is Turn.ITS_OWN or not (is_up or turn is Turn.NOBODYS) or _is_under_way(seen):
+    if turn is Turn.ITS_OWN:
         return spec
-    return _as_now(spec, seen, spec.inherited)
+    if container is None or (seen.memory.replacement and not is_up):
+        return _as_begun(spec, seen)
+    return _as_now(spec, seen, spec.inherited) if is_up or turn is Turn.NOBODYS else spec
+
+
+def _as_begun(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
+    """Return *spec* as a replacement was begun for it that was cut off between two containers."""
+    begun = seen.memory.replacement
+    if begun is None or target_of(spec) == begun.target:
+        return spec
+    kept, fields = begun.kept, spec.inherited
+    databases = dict(kept.config).get("databases")
+    config = {**dict(spec.config), "databases": databases or DATABASES}
+    before = replace(
+        spec,
+        image=kept.image if "image" in fields else spec.image,
+        access=kept.access if "access" in fields else spec.access,
+        bind=kept.bind if "bind" in fields else spec.bind,
+    )
+    with_databases = replace(before, config=tuple(sorted(config.items())))
+    found = (each for each in (before, with_databases) if target_of(each) == begun.target)
+    return next(found, spec)
 
 
 def _as_now(spec: TenantSpec, seen: Snapshot, fields: frozenset[str]) -> TenantSpec:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from cachepilot.apply.ports import Writers
+from cachepilot.plan.holding import Turn
 from cachepilot.reconcile import Terms, VisitResult, World, reconcile
 from cachepilot.spec.digest import fingerprint
 from cachepilot.spec.reading import Presence, Reading
@@ -104,7 +105,12 @@ class Daemon:
     board: Board = field(default_factory=Board)
 
     def visit(
-        self, spec: TenantSpec, rules: Rules, *, cut: int | None = None
+        self,
+        spec: TenantSpec,
+        rules: Rules,
+        *,
+        cut: int | None = None,
+        turn: Turn = Turn.ITS_OWN,
     ) -> VisitResult | None:
         """Visit once; None where the daemon died after *cut* effects and another one took over."""
         ports, budget = writers_of(self.world), Budget(cut)
@@ -118,7 +124,7 @@ class Daemon:
         )
         terms = Terms(rules=rules, settings_digest="s1")
         try:
-            return reconcile(spec.name, world, terms, onlooker=Deaf())
+            return reconcile(spec.name, world, terms, onlooker=Deaf(), turn=turn)
         except Killed:
             self.world.kept.clear()  # its connections went with it
             return None

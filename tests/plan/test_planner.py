@@ -17,8 +17,10 @@ from cachepilot.observe.snapshot import (
     Unreachable,
 )
 from cachepilot.plan.actions import RemoveContainer
+from cachepilot.plan.holding import Turn
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, State
+from cachepilot.spec.maintenance import Window
 from cachepilot.spec.rules import DriftMode, Rules
 from tests.builders import rules, tenant
 from tests.fakes.scenes import RULES, look, plan, settle, settled
@@ -117,6 +119,23 @@ def running_to_deleted():
 def deleted_and_wanted_again():
     world = settle(settled(tenant(persistence=AOF)), tenant(persistence=AOF, state=State.DELETED))
     return plan(world, tenant(persistence=AOF))
+
+
+@scene
+def part_of_an_edit_waits_for_the_window():
+    window = Window(cron="0 3 * * 0", duration=timedelta(hours=2), time_zone="Europe/Berlin")
+    world = FakeWorld(images={"redis:8.0", "valkey:8.1"})
+    settle(world, tenant(**LARGE, window=window))
+    wanted = tenant(**SMALL, window=window, image="valkey:8.1", access=AccessMode.DUAL_MODE)
+    return plan(world, wanted)
+
+
+@scene
+def a_new_default_waits_for_its_turn():
+    spec = tenant(restarted_at="2026-01-01T00:00:00Z")
+    seen = look(settled(spec), spec)
+    wanted = replace(spec, image="valkey:8.1", **SMALL)
+    return plan_tenant(wanted, seen, RULES, seen.at, turn=Turn.ANOTHERS)
 
 
 @scene

@@ -109,7 +109,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(fleets(), policies)
 def test_a_healthy_fleet_takes_new_defaults_within_bounds_and_ends(fleet, policy):
     serving = [name for name in fleet.kinds if name not in fleet.resting]
@@ -132,7 +132,7 @@ def test_a_healthy_fleet_takes_new_defaults_within_bounds_and_ends(fleet, policy
     assert set(order[: len(volunteers)]) == volunteers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(fleets(st.sampled_from([GOOD, GOOD, BAD, FLAPPING])), policies)
 def test_nobody_is_let_go_behind_the_first_failure(fleet, policy):
     policy = replace(policy, pause_on_failure=True)
@@ -157,7 +157,7 @@ def test_nobody_is_let_go_behind_the_first_failure(fleet, policy):
     assert all(fleet.rollout.turn_of(name) is Turn.NOBODYS for name in untouched)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(fleets(), policies, st.integers(1, 60))
 def test_defaults_that_are_taken_back_in_the_middle_are_taken_back_everywhere(
     fleet, policy, steps
@@ -171,7 +171,7 @@ def test_defaults_that_are_taken_back_in_the_middle_are_taken_back_everywhere(
     assert fleet.rollout.target == "old"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(fleets(st.sampled_from([GOOD, BAD])))
 def test_a_person_can_go_on_after_a_failure(fleet):
     resumed = 0

@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachepilot.observe.snapshot import Liveness
+from cachepilot.plan.holding import Turn
 from cachepilot.spec.document import State
 from cachepilot.spec.maintenance import Window
 from tests.fakes.scenes import plan
+from tests.fakes.visits import Daemon
 from tests.fakes.world import parse_configuration
 from tests.properties.test_convergence import (
     HARMS,
+    RULES,
     complaints,
     cuts,
     insistent,
@@ -31,7 +34,7 @@ KIND = [harm for harm in HARMS if harm is not vanish]
 running = specs.map(lambda spec: replace(spec, state=State.RUNNING, window=WINDOW))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(running, st.lists(st.tuples(running, cuts), min_size=1, max_size=4), st.integers(1, 1000))
 def test_edits_disturb_nobody_until_the_window_opens_and_then_all_hold(before, edits, data):
     world = new_world()
@@ -59,7 +62,7 @@ def test_edits_disturb_nobody_until_the_window_opens_and_then_all_hold(before, e
     assert world.servers["acme"].data == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(running, running, st.lists(st.sampled_from(HARMS), min_size=1, max_size=3), cuts)
 def test_whatever_is_down_is_repaired_without_waiting(before, after, harms, cut):
     world = new_world()
@@ -79,7 +82,7 @@ def test_whatever_is_down_is_repaired_without_waiting(before, after, harms, cut)
     assert complaints(world, after) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(running, running, cuts)
 def test_a_window_that_closes_in_the_middle_leaves_nothing_half_done(before, after, cut):
     world = new_world()
@@ -96,5 +99,69 @@ def test_a_window_that_closes_in_the_middle_leaves_nothing_half_done(before, aft
     assert not world.servers["acme"].writes_paused
     assert plan(world, after).actions == ()
     world.now = OPENING + timedelta(days=7)
+    visit(world, after)
+    assert complaints(world, after) == []
+
+
+# Turns -------------------------------------------------------------------------------------------
+
+EVERYTHING = frozenset({"image", "access", "bind", "databases"})
+inheriting = specs.map(
+    lambda spec: replace(
+        spec, state=State.RUNNING, inherited=EVERYTHING, tls_port=None, plain_port=None
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    inheriting, st.lists(st.tuples(inheriting, cuts), min_size=1, max_size=4), st.integers(1, 9)
+)
+def test_new_defaults_replace_nobody_before_its_turn_and_all_hold_in_it(before, edits, data):
+    """Wishes of the document's own replace it all the same, with the defaults as they are."""
+    world = new_world()
+    visit(world, before)
+    world.write("acme", data)
+    container = world.containers["acme"]
+
+    for after, cut in edits:
+        Daemon(world).visit(after, RULES, cut=cut, turn=Turn.ANOTHERS)
+        Daemon(world).visit(after, RULES, turn=Turn.ANOTHERS)
+        shape = world.containers["acme"].shape
+        assert (shape.image, shape.published) == (container.shape.image, container.shape.published)
+        assert (world.servers["acme"].data, world.servers["acme"].writes_paused) == (data, False)
+        served = {"image": before.image, "access": before.access, "bind": before.bind}
+        own = replace(after, config=_with_databases(after, world), **served)
+        wrong = [each for each in complaints(world, own) if each != "names"]
+        assert wrong == []
+
+    visit(world, after)
+    assert complaints(world, after) == []
+    assert world.servers["acme"].data == data
+
+
+def _with_databases(spec, world):
+    live = world.servers["acme"].directives["databases"]
+    return (
+        *((key, value) for key, value in spec.config if key != "databases"),
+        ("databases", live),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(inheriting, inheriting, st.sampled_from(HARMS), st.sampled_from(Turn))
+def test_whatever_a_hand_did_is_repaired_whoevers_turn_it_is(before, after, harm, turn):
+    world = new_world()
+    visit(world, before)
+    Daemon(world).visit(after, RULES, turn=turn)
+    harm(world)
+
+    Daemon(world).visit(after, RULES, turn=turn)
+    Daemon(world).visit(after, RULES, turn=turn)
+
+    assert world.containers["acme"].liveness is Liveness.RUNNING
+    assert not world.servers["acme"].writes_paused
+    if turn is Turn.NOBODYS and harm is not vanish:
+        assert world.containers["acme"].shape.image == before.image
     visit(world, after)
     assert complaints(world, after) == []

@@ -9,6 +9,8 @@ from tests.scenarios.host import REDIS_7, REDIS_8
 from tests.scenarios.load import Load
 from tests.scenarios.waiting import eventually
 
+# A connection that is cut off in its handshake leaves its socket to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 FEW = 8
 ROLLOUT = {"canary": 1, "maxUnavailable": 2, "settle": "1s", "deadline": "20s"}
 # Nobody listens there, which is told at once.
