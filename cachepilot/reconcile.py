@@ -21,8 +21,7 @@ from cachepilot.plan.actions import Action, Blocked, Plan, RememberDocument, Ret
 from cachepilot.plan.holding import Turn
 from cachepilot.plan.in_force import spec_in_force
 from cachepilot.plan.logins import customer_logins, list_password_files
-from cachepilot.plan.persistence import plan_relief
-from cachepilot.plan.planner import plan_tenant
+from cachepilot.plan.planner import plan_lifting, plan_tenant
 from cachepilot.plan.rotation import next_rotation_step
 from cachepilot.plan.server_config import managed_directives
 from cachepilot.plan.trial import goes_back
@@ -36,10 +35,11 @@ from cachepilot.status.conditions import TenantStatus
 from cachepilot.status.ports import StatusStore
 from cachepilot.status.summarize import Visit, summarize
 
-# A plan ends where only a fresh look can tell what is next; six plans finish every change: thaw,
-# replace, take back what failed, start what was before, change live, and end what the change has
-# replaced. More would hide a plan that undoes itself. The last look only looks.
-_ROUNDS = 7
+# A plan ends where only a fresh look can tell what is next; eight plans finish every change, also
+# one in the middle of another: thaw, end what was begun, hand over or replace, take back what
+# failed, start what was before, tidy up, change live, and end what the change has replaced. More
+# would hide a plan that undoes itself. The last look only looks.
+_ROUNDS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +230,7 @@ class _Errand:
             if ended and not last_round and goes_back(spec, seen):
                 ended = False  # nobody serves until it is taken back
             if ended:
-                self._perform(plan_relief(spec, seen))
+                self._perform(plan_lifting(spec, seen))
             if last_round or ended or not plan.actions:
                 break
             outcomes = self._carry_out(visit)

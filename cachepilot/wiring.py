@@ -28,6 +28,7 @@ from cachepilot.adapters.records import Records
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_orders import RedisOrders
 from cachepilot.adapters.redis_questions import RedisQuestions
+from cachepilot.adapters.redis_replication import RedisReplication
 from cachepilot.adapters.removal_brake import RemovalBrake
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.rollout_file import RolloutFile
@@ -125,6 +126,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         monotonic=clock.monotonic,
         stopping=stopping,
     )
+    replication = RedisReplication(connections, monotonic=clock.monotonic, stopping=stopping)
     host = HostFacts(
         ledger,
         quarantine=settings.ports.quarantine,
@@ -154,6 +156,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             memory=records,
             host=host,
             server=RedisQuestions(connections, revision_of=records.revision_of),
+            replication=replication,
             endpoints=endpoints,
         ),
         writers=Writers(
@@ -163,6 +166,7 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
             containers=engine,
             server=orders,
             trials=RuleTrials(connections, probes, records),
+            hand_over=replication,
         ),
         status=board,
         utc_now=clock.utc_now,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ import docker.types
 from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
 from cachepilot.adapters.docker_images import ImageExaminer
 from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
+from cachepilot.adapters.docker_refusals import refuse_known_failure
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
 from cachepilot.adapters.lost_server import is_served
@@ -33,22 +33,6 @@ from cachepilot.spec.tree import shorten
 _CONFLICT = 409
 _LAST_LINES = 6
 _LONGEST_WORDS = 1000
-
-# Docker reports a failed start in prose only. The first pattern that is found counts.
-_START_FAILURES: tuple[tuple[str, str, str], ...] = (
-    (
-        "port is already allocated",
-        "PortInUse",
-        # An engine that was killed in the middle of a start may come back with its port taken by
-        # nobody; only its own restart frees it.
-        "another container holds the port; if none does, Docker forgot to free it: restart Docker",
-    ),
-    ("address already in use", "PortInUse", "another program holds the port"),
-    ("cannot assign requested address", "AddressNotLocal", "not an address of this host"),
-    ("bind source path does not exist", "FolderMissing", "a mounted folder is missing"),
-    ("executable file not found", "EngineMismatch", "the image lacks the server"),
-    ("no such file or directory: unknown", "EngineMismatch", "the image lacks the server"),
-)
 
 
 class DockerEngine:
@@ -91,11 +75,13 @@ class DockerEngine:
         """Return every container with this tenant's label; Unknown when the engine is silent."""
         try:
             found = self._inspect(container_name(tenant_name, Role.SERVER))
-            if found is None or not self._is_ours(found, tenant_name):
-                return tuple(
-                    self._seen(tenant_name, inspected) for inspected in self._search(tenant_name)
-                )
-            return (self._seen(tenant_name, found),)
+            if found and self._is_ours(found, tenant_name):
+                seen = self._seen(tenant_name, found)
+                if not seen.joined:
+                    return (seen,)  # whoever shares no network is all that a tenant has
+            return tuple(
+                self._seen(tenant_name, inspected) for inspected in self._search(tenant_name)
+            )
         except UnavailableError as error:
             return Unknown(str(error))
 
@@ -153,7 +139,8 @@ class DockerEngine:
 
     def create(self, tenant_name: TenantName, workload: Workload, *, instance: int) -> None:
         """Create a container, stopped; the same one twice is fine."""
-        self._check_data(tenant_name, instance)
+        if workload.role.serves:
+            self._check_data(tenant_name, instance)
         name = container_name(tenant_name, workload.role)
         image, wanted = workload.shape.image, workload.image_id
         body = create_request(
@@ -162,6 +149,8 @@ class DockerEngine:
             root=self._root,
             folder=self._folder(tenant_name),
             image=image if not wanted or self.image_id(image) == wanted else wanted,
+            instance=instance,
+            sandbox=container_name(tenant_name, Role.SANDBOX),
         )
         try:
             with engine_errors(f"cannot create container {name}"):
@@ -172,7 +161,7 @@ class DockerEngine:
                 raise StalledError(message, reason="NetworkMissing") from error
             raise StalledError(message, reason="ImageUnavailable") from error
         except UnavailableError as error:
-            _refuse_known_failure("create", name, str(error))
+            refuse_known_failure("create", name, str(error))
             cause = error.__cause__
             if not (isinstance(cause, docker.errors.APIError) and _status(cause) == _CONFLICT):
                 raise
@@ -180,18 +169,19 @@ class DockerEngine:
 
     def start(self, tenant_name: TenantName, *, role: Role, instance: int) -> None:
         """Start a container after checking the data folder's marker and owner."""
-        self._check_data(tenant_name, instance)
         name = container_name(tenant_name, role)
-        self._refuse_second(name, self._run_folder(tenant_name, instance))
+        if role.serves:
+            self._check_data(tenant_name, instance)
+            self._refuse_second(name, self._run_folder(tenant_name, instance))
         try:
             with engine_errors(f"cannot start container {name}"):
                 self._refuse_while_ending()
                 self._clients.get().start(name)
         except docker.errors.NotFound as error:
-            _refuse_known_failure("start", name, words_of(error))
+            refuse_known_failure("start", name, words_of(error))
             raise WaitingError(f"container {name} is gone again") from error
         except UnavailableError as error:
-            _refuse_known_failure("start", name, str(error))
+            refuse_known_failure("start", name, str(error))
             raise
 
     def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
@@ -211,7 +201,7 @@ class DockerEngine:
                 self._refuse_while_ending()
                 self._clients.get().restart(container_id, timeout=int(timeout.total_seconds()))
         except UnavailableError as error:
-            _refuse_known_failure("restart", f"of {tenant_name}", str(error))
+            refuse_known_failure("restart", f"of {tenant_name}", str(error))
             raise
 
     def remove(self, tenant_name: TenantName, *, container_id: str, digest: str) -> None:
@@ -303,11 +293,12 @@ class DockerEngine:
         ended_badly = state.get("ExitCode") and (
             not state.get("Running") or state.get("Restarting")
         )
-        words = self._last_words(inspected) if ended_badly else ""
         if not state.get("Running"):
             self._drop_lost_networks(inspected)
         seen = seen_container(inspected, root=self._root, folder=self._folder(tenant_name))
-        return replace(seen, last_words=words)
+        # A successor tells only its log why it cannot use what it is sent.
+        tells = ended_badly or seen.role is Role.SUCCESSOR
+        return replace(seen, last_words=self._last_words(inspected) if tells else "")
 
     def _drop_lost_networks(self, inspected: Json) -> None:
         """Take out of *inspected* what a resting container can no longer be attached to.
@@ -389,12 +380,3 @@ def _existing() -> Iterator[None]:
 
 def _status(error: docker.errors.APIError) -> int | None:
     return error.status_code
-
-
-def _refuse_known_failure(verb: str, name: str, text: str) -> None:
-    """Raise StalledError when Docker's words name a cause that a person must mend."""
-    for pattern, reason, meaning in _START_FAILURES:
-        if pattern in text:
-            port = re.search(r"([0-9.:\[\]a-f]+:\d+)", text)
-            where = f" ({port.group(1)})" if port else ""
-            raise StalledError(f"cannot {verb} container {name}: {meaning}{where}", reason=reason)

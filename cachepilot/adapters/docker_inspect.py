@@ -11,6 +11,7 @@ from cachepilot.adapters.labels import (
     DIGEST,
     IMAGE,
     INODES,
+    INSTANCE,
     ROLE,
     ROOT,
     TENANT,
@@ -18,6 +19,7 @@ from cachepilot.adapters.labels import (
     network_name,
 )
 from cachepilot.observe.snapshot import (
+    JOINED,
     ContainerShape,
     Liveness,
     Published,
@@ -26,7 +28,7 @@ from cachepilot.observe.snapshot import (
     SeenContainer,
 )
 from cachepilot.plan.actions import Workload
-from cachepilot.plan.shape import CPU_PERIOD, UNLIMITED_CPU
+from cachepilot.plan.shape import CPU_PERIOD, DATA_FOLDER, IN_MEMORY, UNLIMITED_CPU
 from cachepilot.spec.document import TenantName
 
 Json = dict[str, Any]
@@ -35,6 +37,10 @@ Json = dict[str, Any]
 # the mount is made anew, and what it wrote itself is never a reason to replace it.
 _READ_AGAIN = "tls"
 _HALF_BORN = ": already exists"
+_JOIN = "container:"
+# A socket is all that a server without listeners keeps there; any user id may.
+_MEMORY_SIZE, _MEMORY_MODE = 2**16, 0o1777
+_LONGEST_NUMBER = 10
 _LOG_OPTIONS = {"max-size": "5m", "max-file": "3"}
 
 
@@ -65,6 +71,8 @@ def seen_container(inspected: Json, *, root: str, folder: str) -> SeenContainer:
             cpu_quota=_cpu_quota(host),
             restart=(host.get("RestartPolicy") or {}).get("Name") or "no",
         ),
+        instance=_number(labels.get(INSTANCE, ""), _mounts(host, folder)),
+        joined=_joined(host),
         started_at=_instant(state.get("StartedAt") or ""),
         exit_code=state.get("ExitCode") or 0,
         error=state.get("Error") or "",
@@ -103,19 +111,29 @@ def liveness_of(state: Json) -> Liveness:
 
 
 def create_request(
-    tenant_name: TenantName, workload: Workload, *, root: str, folder: str, image: str
+    tenant_name: TenantName,
+    workload: Workload,
+    *,
+    instance: int,
+    root: str,
+    folder: str,
+    sandbox: str,
+    image: str,
 ) -> Json:
     """Return the body of the request that creates *workload*.
 
     Args:
-        tenant_name: Whose container it will be.
+        tenant_name: Whose it will be.
         workload: What it will be.
-        root: Which installation makes it.
+        instance: Number of the server instance.
+        root: Root folder of this installation.
         folder: Where the tenant's own files live.
+        sandbox: Name of the container whose network one is to share that joins a sandbox.
         image: What to make it from: the image's name, or its content where the name has moved on.
     """
     shape, resources = workload.shape, workload.resources
-    network = network_name(shape.bridge, root)
+    joins = shape.bridge == JOINED
+    network = f"{_JOIN}{sandbox}" if joins else network_name(shape.bridge, root)
     bindings: dict[str, list[Json]] = {}
     for listener in shape.published:
         bindings.setdefault(f"{listener.container_port}/tcp", []).append(
@@ -127,10 +145,12 @@ def create_request(
         "Cmd": list(shape.command[1:]),
         "User": shape.user,
         "WorkingDir": "/data",
-        "Hostname": tenant_name,
+        # Whoever shares a network has the name of its owner, and Docker refuses another one.
+        **({} if joins else {"Hostname": tenant_name}),
         "Labels": {
             TENANT: tenant_name,
             ROLE: workload.role,
+            INSTANCE: str(instance),
             DIGEST: workload.digest,
             ROOT: root,
             **({} if image == shape.image else {IMAGE: shape.image}),
@@ -145,15 +165,7 @@ def create_request(
             "NetworkMode": network,
             "PortBindings": bindings,
             # Mounts and never Binds: those recreate a vanished data folder as an empty one.
-            "Mounts": [
-                {
-                    "Type": "bind",
-                    "Source": f"{folder}/{source}",
-                    "Target": target,
-                    "ReadOnly": read_only,
-                }
-                for target, source, read_only in shape.mounts
-            ],
+            "Mounts": [_mount(*mount, folder=folder) for mount in shape.mounts],
             "ReadonlyRootfs": "read-only" in shape.security,
             "CapDrop": [
                 word.removeprefix("cap-drop=")
@@ -187,15 +199,46 @@ def _published(bindings: Json) -> tuple[Published, ...]:
     )
 
 
+def _mount(target: str, source: str, read_only: bool, *, folder: str) -> Json:  # noqa: FBT001 - a mount's three parts
+    if source == IN_MEMORY:
+        options = {"SizeBytes": _MEMORY_SIZE, "Mode": _MEMORY_MODE}
+        return {"Type": "tmpfs", "Target": target, "TmpfsOptions": options}
+    return {
+        "Type": "bind",
+        "Source": f"{folder}/{source}",
+        "Target": target,
+        "ReadOnly": read_only,
+    }
+
+
+def _joined(host: Json) -> str:
+    """Return the id of the container whose network it shares, or empty."""
+    mode = str(host.get("NetworkMode") or "")
+    return mode.removeprefix(_JOIN) if mode.startswith(_JOIN) else ""
+
+
+def _number(label: str, mounts: tuple[tuple[str, str, bool], ...]) -> int:
+    """Return the number of an instance; a container without our label tells it by its data."""
+    source = next((source for target, source, _ in mounts if target == DATA_FOLDER), "")
+    text = label or source.rpartition("/")[2]
+    return int(text) if text.isdecimal() and len(text) < _LONGEST_NUMBER else 1
+
+
 def _bridge(inspected: Json, root: str) -> str:
     """Return where it is attached, as one word; anything but one bridge is drift."""
+    if _joined(inspected["HostConfig"]):
+        return JOINED
     attached = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     return "+".join(sorted(bridge_of(name, root) for name in attached))
 
 
 def _mounts(host: Json, folder: str) -> tuple[tuple[str, str, bool], ...]:
     found = [
-        (mount["Target"], mount.get("Source", ""), bool(mount.get("ReadOnly")))
+        (
+            mount["Target"],
+            IN_MEMORY if mount.get("Type") == "tmpfs" else mount.get("Source", ""),
+            bool(mount.get("ReadOnly")),
+        )
         for mount in host.get("Mounts") or ()
     ]
     found += [

@@ -15,6 +15,7 @@ from cachepilot.adapters.atomic import explained
 from cachepilot.adapters.ledger import Ledger
 from cachepilot.observe.snapshot import SeenAuthority, SeenHost
 
+MEMORY_TABLE = Path("/proc/meminfo")
 KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENING = b"0A"
 _LOOK_AGAIN_AFTER = timedelta(seconds=1)
@@ -31,6 +32,7 @@ class HostFacts:
         utc_now: The time, for the quarantine.
         monotonic: Seconds that never jump; most questions are content with what the
             kernel's tables said up to a second ago.
+        memory_table: The kernel's word on memory.
         tables: The kernel's tables of TCP sockets; one that is absent is a family it lacks.
     """
 
@@ -42,12 +44,14 @@ class HostFacts:
         utc_now: Callable[[], datetime],
         monotonic: Callable[[], float],
         tables: tuple[Path, ...] = KERNEL_TABLES,
+        memory_table: Path = MEMORY_TABLE,
     ) -> None:
         self._ledger = ledger
         self._quarantine = quarantine
         self._utc_now = utc_now
         self._monotonic = monotonic
         self._tables = tables
+        self._memory_table = memory_table
         self._lock = threading.Lock()
         self._listening: tuple[float, frozenset[tuple[str, int]]] | None = None
 
@@ -78,6 +82,7 @@ class HostFacts:
             bridges=view.bridges,
             listeners=listeners,
             foreign_addresses=tuple(address for address in bind if is_foreign(address)),
+            memory_available=_read_memory(self._memory_table),
         )
 
     def _list_listening(self, recent: timedelta) -> frozenset[tuple[str, int]]:
@@ -103,6 +108,20 @@ def is_foreign(address: str) -> bool:
         with explained("bind to", Path(address)):
             raise
     return False
+
+
+def _read_memory(table: Path) -> int | None:
+    """Return the bytes that the kernel calls available, or None if it does not say."""
+    with explained("read", table):
+        try:
+            lines = table.read_bytes().splitlines()
+        except FileNotFoundError:
+            return None
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name == b"MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
 
 
 def _read_table(table: Path) -> Iterator[tuple[str, int]]:

@@ -8,8 +8,10 @@ import hashlib
 TENANT = "io.cachepilot.tenant"
 # Fingerprint of the wanted shape it was made for, with the version of the fingerprint.
 DIGEST = "io.cachepilot.digest"
-# What it is for: "server", later others.
+# What it was made for: "server", "sandbox" or "successor".
 ROLE = "io.cachepilot.role"
+# Number of the server instance whose folders it has; on what has none it is 1.
+INSTANCE = "io.cachepilot.instance"
 # Which installation it belongs to: the absolute root folder. Two never see each other's.
 ROOT = "io.cachepilot.root"
 # Name of the image, where the container had to be made by content because the name has moved on.

@@ -15,7 +15,13 @@ from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
-from cachepilot.observe.memory import Memory, Reservation, SeenCredential
+from cachepilot.observe.memory import (
+    HandOver,
+    HandOverPhase,
+    Memory,
+    Reservation,
+    SeenCredential,
+)
 from cachepilot.observe.user_memory import KeptRules
 from cachepilot.spec.document import PersistenceMode, TenantName
 
@@ -159,6 +165,16 @@ class RecordWriter(ReplacementRecord):
     def remember_wait(self, tenant_name: TenantName, *, wait: tuple[int, datetime] | None) -> None:
         """Record which generation's wish to end serving waits, and until when."""
         self._records.amend(tenant_name, lambda memory: replace(memory, wait=wait))
+
+    def remember_hand_over(self, tenant_name: TenantName, *, hand_over: HandOver | None) -> None:
+        """Record how far a hand-over is; one that is won makes its successor the server."""
+
+        def remember(memory: Memory) -> Memory:
+            is_won = hand_over is not None and hand_over.phase is HandOverPhase.WON
+            serving = hand_over.instance if hand_over and is_won else memory.instance
+            return replace(memory, hand_over=hand_over, instance=serving)
+
+        self._records.amend(tenant_name, remember)
 
     def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
         """Record which directives the server was seen to have; empty for a doubt."""

@@ -24,6 +24,7 @@ from cachepilot.spec.document import (
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.quantities import duration_from_text, duration_to_text
 from cachepilot.spec.tenant import TenantSpec, UserSpec
+from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
 from cachepilot.status.conditions import (
     Condition,
     ConditionStatus,
@@ -190,6 +191,7 @@ def render_spec(spec: TenantSpec) -> Json:
             "window": _render_window(spec.window) if spec.window else None,
             "openUntil": spec.open_until,
         },
+        "upgrade": {"strategy": spec.strategy.value, "fallback": spec.fallback.value},
         "restartedAt": spec.restarted_at,
         "inherited": sorted(spec.inherited),
     }
@@ -294,10 +296,10 @@ def _render_snapshot(snapshot: Snapshot) -> Json:
 
 def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
     memory, access, tls = content["memory"], content["access"], content["tls"]
-    auth = content["auth"]
     # A daemon that did not let anything wait yet says nothing of it.
     maintenance = content.get("maintenance") or {}
     window = maintenance.get("window")
+    auth, upgrade = content["auth"], content.get("upgrade") or {}
     return TenantSpec(
         name=name,
         state=State(content["state"]),
@@ -328,6 +330,9 @@ def _parse_spec(name: TenantName, content: Mapping[str, Any]) -> TenantSpec:
         scripting=auth["scripting"],
         window=_parse_window(window) if window else None,
         open_until=maintenance.get("openUntil"),
+        # Nor one that only knew restarts of these.
+        strategy=UpgradeStrategy(upgrade.get("strategy", UpgradeStrategy.RESTART)),
+        fallback=UpgradeFallback(upgrade.get("fallback", UpgradeFallback.WAIT)),
         restarted_at=content["restartedAt"],
         users=tuple(_parse_user(each) for each in auth.get("users", ())),
         inherited=frozenset(content.get("inherited", ())),

@@ -51,7 +51,9 @@ def perform_all(
 
 def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
     """Dispatch by chapter of the outside; each arm below is one call."""
-    if isinstance(action, a.MemoryAction):
+    if isinstance(action, a.RememberHandOver):
+        writers.memory.remember_hand_over(action.tenant_name, hand_over=action.hand_over)
+    elif isinstance(action, a.MemoryAction):
         _remember(action, writers, now=now)
     elif isinstance(action, a.CertificateAction):
         _certify(action, writers, now=now)
@@ -59,6 +61,8 @@ def _call(action: a.Action, writers: Writers, *, now: datetime) -> None:
         _write(action, writers)
     elif isinstance(action, a.ContainerAction):
         _contain(action, writers)
+    elif isinstance(action, a.HandOverAction):
+        _hand_over(action, writers)
     elif isinstance(action, a.ServerAction):
         _tell(action, writers)
     elif isinstance(action, a.TrialAction):
@@ -178,11 +182,15 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
         case (
             a.StopContainer(container_id=container_id, timeout=timeout)
             | a.StopUnsaved(container_id=container_id, timeout=timeout)
+            | a.StopUnused(container_id=container_id, timeout=timeout)
         ):
             containers.stop(name, container_id=container_id, timeout=timeout)
         case a.RestartContainer(container_id=container_id, timeout=timeout, instance=instance):
             containers.restart(name, container_id=container_id, timeout=timeout, instance=instance)
-        case a.RemoveContainer(container_id=container_id, digest=digest):
+        case (
+            a.RemoveContainer(container_id=container_id, digest=digest)
+            | a.RemoveUnused(container_id=container_id, digest=digest)
+        ):
             containers.remove(name, container_id=container_id, digest=digest)
         case a.UnpauseContainer(container_id=container_id):
             containers.unpause(container_id=container_id)
@@ -231,5 +239,29 @@ def _tell(action: a.ServerAction, writers: Writers) -> None:
             server.prove_login(name, instance=instance, user=user, passwords=passwords)
         case a.DeleteUser(user=user):
             server.delete_user(name, instance=instance, user=user)
+        case _:
+            assert_never(action)
+
+
+def _hand_over(action: a.HandOverAction, writers: Writers) -> None:
+    name, servers, instance = action.tenant_name, writers.hand_over, action.instance
+    match action:
+        case a.FollowServer(leader=leader, port=port, encrypted=encrypted, buffer=buffer):
+            servers.follow(
+                name,
+                instance=instance,
+                leader=leader,
+                port=port,
+                encrypted=encrypted,
+                buffer=buffer,
+            )
+        case a.AwaitSuccessor(leader=leader, patience=patience):
+            servers.wait(name, instance=instance, leader=leader, patience=patience)
+        case a.DrainServer(successor=successor, pause=pause):
+            servers.drain(name, instance=instance, successor=successor, pause=pause)
+        case a.OpenSuccessor(listeners=listeners):
+            servers.promote(name, instance=instance, listeners=listeners)
+        case a.FenceServer():
+            servers.fence(name, instance=instance)
         case _:
             assert_never(action)

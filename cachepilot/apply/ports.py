@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from cachepilot.apply.hand_over_port import HandOverWriter
 from cachepilot.apply.replacement_ports import (
     ReplacementContainers,
     ReplacementFiles,
     ReplacementMemory,
     ReplacementServer,
 )
-from cachepilot.observe.memory import Reservation
+from cachepilot.observe.memory import HandOver, Reservation
 from cachepilot.observe.snapshot import Resources, Role
 from cachepilot.observe.user_memory import KeptRules
 from cachepilot.plan.actions import AclUser, TriedUser, Workload
@@ -88,6 +89,9 @@ class MemoryWriter(ReplacementMemory, Protocol):
 
     def remember_rules(self, tenant_name: TenantName, *, rules: tuple[KeptRules, ...]) -> None:
         """Record what the users of the spec may do on the server, and forget all others' rules."""
+
+    def remember_hand_over(self, tenant_name: TenantName, *, hand_over: HandOver | None) -> None:
+        """Record how far a hand-over is; one that is won makes its successor the server."""
 
     def remember_applied(self, tenant_name: TenantName, *, fingerprint: str) -> None:
         """Record which directives the server was seen to have; empty for a doubt."""
@@ -373,3 +377,4 @@ class Writers:
     containers: ContainerWriter
     server: ServerWriter
     trials: TrialWriter
+    hand_over: HandOverWriter

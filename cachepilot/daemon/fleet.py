@@ -12,7 +12,7 @@ from cachepilot.apply.outcome import Done, Failed, Outcome, Stalled, Waiting
 from cachepilot.daemon.logging import Logger
 from cachepilot.errors import CachePilotError
 from cachepilot.observe.ports import ContainerGlance
-from cachepilot.observe.snapshot import Role
+from cachepilot.observe.snapshot import Role, SeenContainer, Snapshot, Unknown
 from cachepilot.plan.actions import describe
 from cachepilot.plan.containers import container_name
 from cachepilot.reconcile import VisitResult
@@ -143,15 +143,20 @@ class Fleet:
         status = self.read(name)
         if status is None or status.snapshot is None or status.spec is None:
             return False
-        expected = status.snapshot.container(Role.SERVER)
-        if expected is None:
+        if isinstance(status.snapshot.containers, Unknown):
             return not rows
         state = "running" if status.spec.serves else "exited"
-        return len(rows) == 1 and (
-            rows[0].container_id == expected.container_id
-            and rows[0].digest == expected.digest
-            and rows[0].name == container_name(name, Role.SERVER)
-            and (rows[0].state == state or status.spec.paused)
+        found = {row.container_id: row for row in rows}
+        expected = {seen.container_id: seen for seen in status.snapshot.containers}
+        return (
+            len(rows) == len(found)
+            and found.keys() == expected.keys()
+            and all(
+                row.digest == expected[row.container_id].digest
+                and row.name == _expected_name(status.snapshot, expected[row.container_id])
+                and (row.state == state or status.spec.paused)
+                for row in rows
+            )
         )
 
     def is_settled(self, name: TenantName, *, digest: str, settings_digest: str) -> bool:
@@ -220,3 +225,9 @@ class Fleet:
         self._events.record(
             at=at, tenant_name=name, warning=warning, reason=reason, message=message
         )
+
+
+def _expected_name(snapshot: Snapshot, seen: SeenContainer) -> str:
+    """Return what a container should be called; a successor that took over is the server."""
+    is_server = seen.role.serves and seen.instance == snapshot.memory.instance
+    return container_name(snapshot.tenant_name, Role.SERVER if is_server else seen.role)

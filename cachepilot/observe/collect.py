@@ -12,6 +12,7 @@ from cachepilot.observe.snapshot import (
     Role,
     SeenContainer,
     SeenServer,
+    SeenSuccessor,
     Snapshot,
     Unknown,
     Unreachable,
@@ -77,7 +78,22 @@ def collect(
         clients=readers.certificates.clients(tenant_name),
     )
     container = snapshot.container(Role.SERVER)
-    return _ask_server(snapshot, container, questions, readers)
+    return _ask_server(_with_successor(snapshot, readers), container, questions, readers)
+
+
+def _with_successor(snapshot: Snapshot, readers: Readers) -> Snapshot:
+    """Return *snapshot* with how far the successor is, if there is to be one."""
+    memory, name = snapshot.memory, snapshot.tenant_name
+    begun = memory.hand_over
+    if begun is None or not begun.is_undecided:
+        return snapshot
+    of_successor = replace(memory, instance=begun.instance)
+    files = readers.files.look(name, of_successor, password_files=())
+    container = snapshot.container(Role.SUCCESSOR)
+    is_up = container is not None and container.liveness is Liveness.RUNNING
+    said = readers.replication.ask(name, instance=begun.instance) if is_up else None
+    successor = SeenSuccessor(configuration=files.configuration, replication=said)
+    return replace(snapshot, successor=successor)
 
 
 def _needs_ports(memory: Memory, questions: Questions) -> bool:
@@ -122,7 +138,7 @@ def _ask_server(
         return replace(snapshot, server=_ask(snapshot, questions, readers))
     if container is None or container.liveness is not Liveness.RUNNING:
         return snapshot
-    endpoints = readers.endpoints.probe(name, container.shape.published)
+    endpoints = readers.endpoints.probe(name, snapshot.published)
     return replace(snapshot, server=_ask(snapshot, questions, readers), endpoints=endpoints)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from cachepilot.observe.replacement import HeldBack, LearnedImage, Replacement
 from cachepilot.observe.user_memory import KeptRules, Verdict
@@ -52,6 +53,48 @@ class SeenCredential:
     replaced: datetime | None = None
 
 
+class HandOverPhase(StrEnum):
+    """How far a hand-over is; each phase has one meaning after whatever crash.
+
+    PREPARING and CLOSING mean that the old server stays: in the latter it may be closed to
+    clients, and is opened again. WON means that the new one does, and has the number that serves;
+    what is left of the old one only has to be removed. FAILED means that the old one serves on and
+    the same document is not tried again.
+    """
+
+    PREPARING = "preparing"
+    CLOSING = "closing"
+    WON = "won"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """A hand-over from the server that serves to a successor.
+
+    Attributes:
+        instance: Number of the successor.
+        former: Number of the server before.
+        since: When it was begun.
+        generation: The document that it is made for.
+        wish: The ``restartedAt`` that it serves, if any.
+        why: What failed, in a sentence; empty in all other phases.
+    """
+
+    phase: HandOverPhase
+    instance: int
+    former: int
+    since: datetime
+    generation: int
+    wish: str | None = None
+    why: str = ""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the old server is in charge while a successor is there to take over."""
+        return self.phase in (HandOverPhase.PREPARING, HandOverPhase.CLOSING)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """The record of one tenant, secrets left out.
@@ -79,6 +122,7 @@ class Memory:
         wait: The generation whose wish to end serving waits for data that cannot be saved, and
             until when.
         restarted_at: The newest served ``restartedAt``.
+        hand_over: What goes on between two servers of this tenant, if anything.
         restart_wish: The ``restartedAt`` that is being served, with the moment it was begun.
         learned: What the newest image that was looked into holds.
         replacement: The server that is taking the place of another right now.
@@ -111,6 +155,7 @@ class Memory:
     replacement: Replacement | None = None
     held_back: HeldBack | None = None
     outgoing: tuple[int, ...] = ()
+    hand_over: HandOver | None = None
 
     @property
     def on_trial(self) -> Replacement | None:

@@ -16,6 +16,7 @@ from cachepilot.observe.snapshot import (
     SeenEndpoint,
     SeenFiles,
     SeenHost,
+    SeenReplication,
     SeenServer,
     Unknown,
     Unreachable,
@@ -135,6 +136,13 @@ class ServerReader(Protocol):
         """
 
 
+class ReplicationReader(Protocol):
+    """Asks a server that is to take over how far it is; never changes it."""
+
+    def ask(self, tenant_name: TenantName, *, instance: int) -> SeenReplication | Unreachable:
+        """Return what it says of its link, or why it said nothing."""
+
+
 class EndpointReader(Protocol):
     """Meets a tenant from outside, as its clients do."""
 
@@ -154,4 +162,5 @@ class Readers:
     memory: MemoryReader
     host: HostReader
     server: ServerReader
+    replication: ReplicationReader
     endpoints: EndpointReader

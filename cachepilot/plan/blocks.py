@@ -38,7 +38,7 @@ def feasible(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
         # An address that is away for a moment must not restart a server that is published on it.
         local = tuple(at for at in spec.bind if at not in seen.host.foreign_addresses)
         if container:
-            local = tuple(sorted({listener.address for listener in container.shape.published}))
+            local = tuple(sorted({listener.address for listener in seen.published}))
         spec = replace(spec, bind=local)
     if trusts_nobody_yet(spec, seen):
         spec = replace(spec, client_certificates=ClientCertificates.OFF)

@@ -26,6 +26,7 @@ from cachepilot.plan.replacement import (
     restarted_already,
     successor,
 )
+from cachepilot.plan.sandbox import plan_sandbox, plan_sandbox_up
 from cachepilot.plan.server_config import Directives
 from cachepilot.plan.shape import wanted_resources, wanted_workload
 from cachepilot.plan.stopping import patience_to_stop, plan_thaw
@@ -63,6 +64,7 @@ def plan_server(
             yield from _plan_lost_trial(spec, seen, reservation, rules, directives)
         else:
             yield from _plan_name(spec, container)
+            yield from plan_sandbox_up(spec, seen, reservation)
             yield from plan_trial(spec, seen, reservation, directives, begun, container)
     elif container is None and begun:
         yield from plan_departure(spec, seen, reservation, rules, directives, memory, begun.cause)
@@ -70,6 +72,7 @@ def plan_server(
         yield from plan_prerequisites(spec, seen, reservation, rules)
         yield from plan_clean_start(spec, seen)
         workload = made_from(wanted_workload(spec, reservation, instance=memory.instance), seen)
+        yield from plan_sandbox(spec, seen, reservation, "no container")
         yield from plan_birth(spec, workload, "no container", instance=memory.instance)
         yield from plan_wish(spec, seen)
     elif container.liveness is Liveness.PAUSED:
@@ -79,6 +82,7 @@ def plan_server(
     else:
         yield from _plan_giving_up(spec, seen)
         yield from _plan_name(spec, container)
+        yield from plan_sandbox_up(spec, seen, reservation)
         yield from _plan_liveness(spec, seen, container)
 
 
@@ -119,6 +123,7 @@ def _plan_lost_trial(
         return
     yield from plan_prerequisites(spec, seen, reservation, rules)
     workload = successor(spec, reservation, begun)
+    yield from plan_sandbox(spec, seen, reservation, begun.cause)
     yield from plan_birth(spec, workload, begun.cause, instance=begun.instance)
     has_note = begun.note is not None
     yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)

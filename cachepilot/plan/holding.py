@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
-from cachepilot.plan.actions import Action, Disruption, Plan, interrupts
+from cachepilot.observe.snapshot import Liveness, Published, Role, SeenServer, Snapshot
+from cachepilot.plan.actions import Action, Disruption, FenceServer, Plan, interrupts
 from cachepilot.plan.held_back import target_of
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.restart_length import restart_length
+from cachepilot.plan.sandbox import stranded_cause
 from cachepilot.plan.server_config import DATABASES
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
 from cachepilot.spec.document import AccessMode
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.upgrade import UpgradeStrategy
 
 # What a wildcard address or a loopback address adds to the names of a certificate.
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -53,14 +55,17 @@ class Wait:
 
 def disturbance(plan: Plan, seen: Snapshot) -> Action | None:
     """Return the first action that takes a running server from its clients, or None."""
-    container = seen.container(Role.SERVER)
+    container, sandbox = seen.container(Role.SERVER), seen.container(Role.SANDBOX)
     if container is None or container.liveness is not Liveness.RUNNING:
         return None
+    if sandbox and (sandbox.liveness is not Liveness.RUNNING or stranded_cause(seen, container)):
+        return None  # no client gets in
     return next(
         (
             action
             for action in plan.actions
-            if interrupts(action) and action.disruption is not Disruption.NONE
+            if (interrupts(action) or isinstance(action, FenceServer))
+            and action.disruption is not Disruption.NONE
         ),
         None,
     )
@@ -105,7 +110,10 @@ def length_of(spec: TenantSpec, seen: Snapshot) -> timedelta:
 
 def in_force_meanwhile(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     """Return *spec* with all that only a restart changes as it is now."""
-    spec = _as_now(spec, seen, INHERITABLE)
+    spec, container = _as_now(spec, seen, INHERITABLE), seen.container(Role.SERVER)
+    if container:
+        boxed = UpgradeStrategy.HANDOVER if container.joined else UpgradeStrategy.RESTART
+        spec = replace(spec, strategy=boxed)
     # A port that is held is kept without being pinned.
     return replace(spec, tls_port=None, plain_port=None, restarted_at=seen.memory.restarted_at)
 
@@ -151,8 +159,8 @@ def _as_now(spec: TenantSpec, seen: Snapshot, fields: frozenset[str]) -> TenantS
     if "image" in fields:
         spec = replace(spec, image=container.shape.image)
     if "access" in fields:
-        spec = replace(spec, access=_access(container) or spec.access)
-    addresses = frozenset(at.address for at in container.shape.published)
+        spec = replace(spec, access=_access(seen.published) or spec.access)
+    addresses = frozenset(at.address for at in seen.published)
     if "bind" in fields and addresses and addresses != set(spec.bind):
         names = _names(spec, seen, addresses)
         spec = replace(spec, bind=tuple(sorted(addresses)), names=names)
@@ -176,14 +184,16 @@ def _is_under_way(seen: Snapshot) -> bool:
     container, held = seen.container(Role.SERVER), seen.memory.reservation
     if container is None or held is None:
         return False
-    if seen.memory.on_trial:
+    begun = seen.memory.hand_over
+    taken = begun is not None and (begun.is_undecided or begun.instance == seen.memory.instance)
+    if seen.memory.on_trial or taken:
         return True
     mine = {TLS_PORT: held.tls_port, PLAIN_PORT: held.plain_port}
-    return any(at.host_port != mine.get(at.container_port) for at in container.shape.published)
+    return any(at.host_port != mine.get(at.container_port) for at in seen.published)
 
 
-def _access(container: SeenContainer) -> AccessMode | None:
-    inside = {at.container_port for at in container.shape.published}
+def _access(published: tuple[Published, ...]) -> AccessMode | None:
+    inside = {at.container_port for at in published}
     modes = (
         (AccessMode.DUAL_MODE, {TLS_PORT, PLAIN_PORT}),
         (AccessMode.TLS_ONLY, {TLS_PORT}),

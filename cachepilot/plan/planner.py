@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from cachepilot.observe.memory import Memory, Reservation
+from cachepilot.observe.memory import HandOverPhase, Memory, Reservation
 from cachepilot.observe.snapshot import SeenServer, Snapshot, Unknown
 from cachepilot.plan.actions import (
     Action,
@@ -28,6 +28,15 @@ from cachepilot.plan.clients import plan_client_certificates
 from cachepilot.plan.containers import plan_server, plan_wish
 from cachepilot.plan.files import plan_files, project
 from cachepilot.plan.guard import replacement_refused
+from cachepilot.plan.hand_over.course import Course, Setting, plan_hand_over
+from cachepilot.plan.hand_over.ending import (
+    is_won,
+    plan_dissolution,
+    plan_inheritance,
+    plan_reopening,
+    plan_settlement,
+)
+from cachepilot.plan.hand_over.need import hand_over_cause
 from cachepilot.plan.held_back import as_it_was, held_back_blocked, plan_new_attempt
 from cachepilot.plan.holding import (
     Turn,
@@ -52,6 +61,7 @@ from cachepilot.plan.persistence import (
     plan_first_mode,
     plan_leftovers,
     plan_mode_change,
+    plan_relief,
 )
 from cachepilot.plan.replacement import departure_cause, plan_discards
 from cachepilot.plan.rotation import plan_credentials, plan_forgetting, plan_promotion
@@ -92,6 +102,8 @@ def plan_tenant(
     if lost := record_missing(seen):
         return Plan(blocked=lost)
     if not spec.serves:
+        if left := tuple(plan_dissolution(spec, seen)):
+            return Plan(left)
         if unsafe := must_not_stop(spec, seen, None):
             return plan_unsafe_stop(spec, seen, unsafe, rules, now)
         rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
@@ -192,8 +204,17 @@ def _plan_serving(
         *plan_files(spec, seen, memory, reservation, on_disk),
     )
     first = first or stays
+    setting = Setting(
+        spec=spec, rules=rules, reservation=reservation, memory=memory, directives=directives
+    )
+    course = _plan_course(setting, seen, may_begin=not stays)
+    if course and course.actions:
+        # Until it is decided, the server before may have to come back with what it has.
+        written = files if is_won(seen.memory.hand_over) else ()
+        return Plan((*identity, *written, *course.actions), first)
+    first = first or (course.blocked if course else None)
     server: tuple[Action, ...] = ()
-    if not stays:
+    if not stays and course is None:
         server = tuple(plan_server(spec, seen, reservation, rules, directives, memory))
     elif unsafe:
         server = tuple(plan_end_of_script(spec, seen))
@@ -227,6 +248,25 @@ def _why_stay(
     return stays
 
 
+def _plan_course(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Course | None:
+    """Return what a hand-over asks for that is wanted, under way or won; None without any."""
+    if not is_won(seen.memory.hand_over):
+        return plan_hand_over(setting, seen, may_begin=may_begin)
+    heritage = plan_inheritance(setting.spec, seen, setting.directives)
+    left = (*heritage, *plan_settlement(setting.spec, seen))
+    return Course(actions=left) if left else None
+
+
+def plan_lifting(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
+    """Return what gives clients back what a visit took away that could not be carried out."""
+    if isinstance(seen.containers, Unknown):
+        return ()
+    closing = seen.memory.hand_over and seen.memory.hand_over.phase is HandOverPhase.CLOSING
+    if closing:
+        return tuple(plan_reopening(spec, seen, _directives(spec, seen, seen.memory)))
+    return plan_relief(spec, seen)
+
+
 def _plan_down(
     spec: TenantSpec,
     seen: Snapshot,
@@ -237,6 +277,8 @@ def _plan_down(
     """Return whether the server has to be started or replaced, with the leaf it has."""
     memory = project(seen.memory, reservation, identity)
     directives = _directives(spec, seen, memory)
+    if hand_over_cause(spec, seen, reservation, directives):
+        return False
     return any(plan_server(spec, seen, reservation, rules, directives, memory))
 
 

@@ -33,6 +33,7 @@ from cachepilot.plan.birth import plan_birth, plan_prerequisites
 from cachepilot.plan.guard import data_format_of_server
 from cachepilot.plan.held_back import keep, target_of
 from cachepilot.plan.persistence import AOF, NONE, RDB, mode_in_force, plan_clean_start, plan_quiet
+from cachepilot.plan.sandbox import plan_sandbox
 from cachepilot.plan.server_config import (
     Directives,
     closed,
@@ -41,7 +42,7 @@ from cachepilot.plan.server_config import (
     render,
 )
 from cachepilot.plan.shape import engine_of, stop_timeout, wanted_workload
-from cachepilot.plan.stopping import patience_to_stop, replace_cause
+from cachepilot.plan.stopping import patience_to_stop, stop_cause
 from cachepilot.plan.trial import plan_proof_of_data
 from cachepilot.plan.users import wanted_users
 from cachepilot.spec.rules import Rules
@@ -77,6 +78,7 @@ def plan_departure(
         yield from _plan_farewell(spec, seen, container, cause)
     yield from _plan_hand_over(spec, seen, reservation, begun, container, saved=noting)
     workload = successor(spec, reservation, begun)
+    yield from plan_sandbox(spec, seen, reservation, cause)
     yield from plan_birth(spec, workload, cause, instance=begun.instance)
     has_note = noting or begun.note is not None
     yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)
@@ -89,8 +91,7 @@ def departure_cause(
     container, wish, server = seen.container(Role.SERVER), spec.restarted_at, seen.server
     if container is None or seen.memory.on_trial:
         return None
-    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
-    if cause := replace_cause(container, workload):
+    if cause := stop_cause(spec, seen, reservation, container):
         return cause
     if container.liveness is not Liveness.RUNNING:
         return None

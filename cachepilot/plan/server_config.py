@@ -15,8 +15,13 @@ from cachepilot.plan.shape import (
     TLS_PORT,
     engine_of,
 )
-from cachepilot.spec.document import AccessMode, ClientCertificates, PersistenceMode
+from cachepilot.spec.document import (
+    AccessMode,
+    ClientCertificates,
+    PersistenceMode,
+)
 from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.upgrade import UpgradeStrategy
 
 Directives = dict[str, str]
 
@@ -50,6 +55,9 @@ _UNTOLD = {
     "tcp-keepalive": "300",
     "timeout": "0",
 }
+# A server with fewer replicas than this takes no write, of nobody. More than anybody could have
+# is a fence around one that another server takes over from.
+FENCE, MOST_REPLICAS = "min-replicas-to-write", "1000000000"
 _LAZY = ("eviction", "expire", "server-del", "user-del", "user-flush")
 
 AUTH_CLIENTS = {
@@ -109,6 +117,8 @@ def wanted_directives(
             "tls-client-key-file": f"{folder}/client-key.pem" if asks_clients else "",
             "tls-protocols": "TLSv1.2 TLSv1.3",
         }
+    if spec.in_sandbox:
+        found[FENCE] = "0"
     lazy = "yes" if engine_of(spec.image) is Engine.VALKEY else "no"
     untold = _UNTOLD | {f"lazyfree-lazy-{what}": lazy for what in _LAZY}
     found = untold | found | dict(spec.config)
@@ -125,6 +135,11 @@ def closed(directives: Directives) -> Directives:
 def opening(directives: Directives) -> tuple[tuple[str, str], ...]:
     """Return what a closed server has to be told to let clients in."""
     return (("bind", directives["bind"]),)
+
+
+def shut(directives: Directives) -> Directives:
+    """Return the same configuration with no way in for clients, and without taking any write."""
+    return directives | {"port": "0", "tls-port": "0", FENCE: MOST_REPLICAS}
 
 
 def render(directives: Directives) -> str:
@@ -213,7 +228,8 @@ CERTIFICATE_FILES = frozenset(
 def managed_directives(spec: TenantSpec) -> tuple[str, ...]:
     """Return the names of all directives that we answer for, to be asked of a server.
 
-    Those of an encrypted port, too: a server may have one that the spec closes later.
+    Those of an encrypted port, too, and of a server in a sandbox: a server may have what the spec
+    takes away later.
     """
-    both = replace(spec, access=AccessMode.DUAL_MODE)
-    return tuple(sorted(wanted_directives(both, certificate=0, persistence=spec.persistence)))
+    most = replace(spec, access=AccessMode.DUAL_MODE, strategy=UpgradeStrategy.HANDOVER)
+    return tuple(sorted(wanted_directives(most, certificate=0, persistence=spec.persistence)))

@@ -18,6 +18,7 @@ from cachepilot.plan.actions import (
 )
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.persistence import cannot_be_quiet, plan_clean_start, plan_quiet
+from cachepilot.plan.sandbox import plan_sandbox_end, sandbox_cause, stranded_cause
 from cachepilot.plan.shape import stop_timeout, wanted_listeners, wanted_workload
 from cachepilot.spec.document import State
 from cachepilot.spec.tenant import TenantSpec, is_wildcard
@@ -37,8 +38,7 @@ def must_not_stop(
     server = seen.server
     wanted = wanted or (isinstance(server, SeenServer) and server.directive("dir") == "")
     if reservation is not None and not wanted:
-        workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
-        wanted = replace_cause(container, workload) is not None
+        wanted = stop_cause(spec, seen, reservation, container) is not None
     if not wanted:
         return None
     message = f"cannot stop the server of {spec.name}: {why}"
@@ -50,7 +50,7 @@ def place_taken(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> B
     container = seen.container(Role.SERVER)
     if container is None or container.liveness is not Liveness.RUNNING:
         return None
-    mine = {(at.address, at.host_port) for at in container.shape.published}
+    mine = {(at.address, at.host_port) for at in seen.published}
     others = seen.host.listeners - mine
     for at in wanted_listeners(spec, reservation):
         if (at.address, at.host_port) not in mine and any(
@@ -72,19 +72,22 @@ def plan_rest(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
     A stopped tenant keeps its container, a deleted one does not.
     """
     container = seen.container(Role.SERVER)
+    cause, is_deleted = f"state is {spec.state}", spec.state is State.DELETED
     if container is None:
+        yield from plan_sandbox_end(spec, seen, cause, keep=not is_deleted)
         return
-    cause = f"state is {spec.state}"
     begun = seen.memory.replacement
     if begun and begun.instance != seen.memory.instance and container.liveness in _ALIVE:
         # What was noted of it is history from now on.
         yield AbandonReplacement(tenant_name=spec.name, cause=cause)
     if container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
-    elif spec.state is State.DELETED:
+        return
+    if is_deleted:
         yield from plan_end(spec, seen, container, cause)
     elif container.liveness in _ALIVE:
         yield from _plan_stop(spec, seen, container, cause)
+    yield from plan_sandbox_end(spec, seen, cause, keep=not is_deleted)
 
 
 def plan_end(
@@ -117,6 +120,18 @@ def _plan_stop(
     if not saved:
         # Only then: behind a save, a dump is the very data that the next start must load.
         yield from plan_clean_start(spec, seen)
+
+
+def stop_cause(
+    spec: TenantSpec, seen: Snapshot, reservation: Reservation, container: SeenContainer
+) -> str | None:
+    """Return why a server has to be stopped that might serve on, for itself or for its sandbox."""
+    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
+    return (
+        replace_cause(container, workload)
+        or sandbox_cause(spec, seen, reservation)
+        or stranded_cause(seen, container)
+    )
 
 
 def replace_cause(container: SeenContainer, workload: Workload) -> str | None:

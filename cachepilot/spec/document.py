@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from cachepilot.spec.directives import LIVE, RESTART, EngineConfig, SpecModel
 from cachepilot.spec.maintenance import Cron, TimeZone, WindowLength
 from cachepilot.spec.quantities import Duration, Size
+from cachepilot.spec.upgrade import UpgradeFields
 from cachepilot.spec.user_rules import (
     MOST_COMMANDS,
     MOST_PATTERNS,
@@ -375,6 +376,7 @@ class SpecFields(SpecModel):
     tls: TlsFields | None = _field("Certificate.", LIVE)
     auth: AuthFields | None = _field("Credentials.", LIVE)
     maintenance: MaintenanceFields | None = _field("When changes may disturb clients.", LIVE)
+    upgrade: UpgradeFields | None = _field("How the server is replaced.", RESTART)
     restartedAt: Instant | None = _field("Each new value restarts the server once.", RESTART)
 
 

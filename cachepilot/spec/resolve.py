@@ -31,6 +31,7 @@ from cachepilot.spec.maintenance import Window
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, UserSpec, is_loopback, is_wildcard
 from cachepilot.spec.tree import Fault
+from cachepilot.spec.upgrade import UpgradeFallback, UpgradeFields, UpgradeStrategy
 
 # Most tenants are idle most of the time. At the engine's own 10 rounds a second a thousand idle
 # servers keep more than a core busy; the engine raises the rate by itself while clients are busy.
@@ -48,6 +49,7 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
     said, given = document.spec, rules.defaults
     engine, memory = said.engine or EngineFields(), said.memory or MemoryFields()
     access, tls = said.access or AccessFields(), said.tls or TlsFields()
+    upgrade = said.upgrade or UpgradeFields()
     ports, auth = access.ports or PortFields(), said.auth or AuthFields()
     maintenance = said.maintenance or MaintenanceFields()
     persistence = (said.persistence or PersistenceFields()).mode or given.persistence.mode
@@ -83,6 +85,8 @@ def _fill_in(document: TenantDocument, rules: Rules) -> TenantSpec:
         scripting=rules.scripting,
         window=_window(maintenance.window or given.maintenance.window),
         open_until=maintenance.openUntil,
+        strategy=upgrade.strategy or UpgradeStrategy.RESTART,
+        fallback=upgrade.fallback or UpgradeFallback.WAIT,
         restarted_at=said.restartedAt,
         users=tuple(_user(each, auth.rotateEvery or given.auth.rotateEvery) for each in auth.users)
         if auth.users

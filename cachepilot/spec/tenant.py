@@ -16,6 +16,7 @@ from cachepilot.spec.document import (
     TenantName,
 )
 from cachepilot.spec.maintenance import Window
+from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ class TenantSpec:
         window: When what disturbs clients may happen; None is always.
         open_until: Until when it may happen whatever the window says, as written.
         users: Further users in the order of the document.
+        strategy: How the server is replaced where it cannot be changed.
+        fallback: What happens where that is not possible.
         restarted_at: The newest wish for a restart, as written.
         inherited: Which fields that only a restart changes come from the host's defaults.
     """
@@ -87,6 +90,8 @@ class TenantSpec:
     scripting: bool
     window: Window | None
     open_until: str | None
+    strategy: UpgradeStrategy
+    fallback: UpgradeFallback
     restarted_at: str | None
     users: tuple[UserSpec, ...] = ()
     inherited: frozenset[str] = frozenset()
@@ -97,6 +102,11 @@ class TenantSpec:
         tls = (("tls", self.tls_port),) if self.access.has_tls else ()
         plain = (("plain", self.plain_port),) if self.access.has_plain else ()
         return (*tls, *plain)
+
+    @property
+    def in_sandbox(self) -> bool:
+        """Whether the server shares the network of a sandbox, so that another can take over."""
+        return self.strategy is UpgradeStrategy.HANDOVER
 
     @property
     def serves(self) -> bool:

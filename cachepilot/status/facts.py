@@ -22,6 +22,7 @@ from cachepilot.plan.live import resources_cause, shrink_fits
 from cachepilot.plan.logins import customer_logins, list_password_files
 from cachepilot.plan.passwords import replaced_passwords
 from cachepilot.plan.persistence import mode_in_force
+from cachepilot.plan.sandbox import sandbox_cause
 from cachepilot.plan.server_config import differences, wanted_directives
 from cachepilot.plan.shape import engine_of, wanted_resources, wanted_workload
 from cachepilot.plan.user_rules import as_tried, rules_refused
@@ -86,7 +87,10 @@ def container_current(spec: TenantSpec, seen: Snapshot, rules: Rules, *, waits: 
     if seen.memory.reservation is None:
         return Fact.false("NothingReserved", "it has no ports yet")
     workload = wanted_workload(spec, seen.memory.reservation, instance=seen.memory.instance)
-    if (cause := shape_drift(workload.shape, container.shape)) and not waits:
+    cause = shape_drift(workload.shape, container.shape) or sandbox_cause(
+        spec, seen, seen.memory.reservation
+    )
+    if cause and not waits:
         return Fact.false("Drifted", f"the container must be replaced: {cause}")
     wanted = wanted_resources(spec)
     if container.resources != wanted:

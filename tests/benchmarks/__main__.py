@@ -10,7 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from tests.benchmarks import births, changes, commands, real_fleet, simulated_fleet, visits
+from tests.benchmarks import (
+    births,
+    changes,
+    commands,
+    real_fleet,
+    simulated_fleet,
+    takeovers,
+    visits,
+)
 from tests.benchmarks.ground import alone, sweep, sweep_folders
 from tests.benchmarks.measure import Row, render_markdown, render_text
 from tests.benchmarks.simulated import FLEETS
@@ -23,6 +31,7 @@ REAL: dict[str, Benchmark] = {
     "fleet": births.measure_fleet,
     "repair": births.measure_repair,
     "live-edit": changes.measure_live_edit,
+    "take-over": takeovers.measure_takeover,
     "real-fleet": real_fleet.measure_real_fleet,
     "visit": visits.measure_visit,
 }

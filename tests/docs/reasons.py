@@ -73,6 +73,15 @@ WAYS_OUT = {
         "The message has its place and the server's words; correct it, or choose an image that "
         "knows the rule. Until then the user keeps what it had, and the server its image.",
     ),
+    "HandOverFailed": (
+        "A new server could not take over, for the reason that is given; the old one serves on.",
+        "Change the document: another image, the configuration before, or a new `restartedAt` to "
+        "try again.",
+    ),
+    "HandOverNeedsMemory": (
+        "The host lacks the memory for two servers of this tenant at once.",
+        "Free as much as the message names, or let `upgrade.fallback` be `restart`.",
+    ),
     "CannotStopSafely": (
         "A planned stop would lose data: the server cannot be asked to save, or loads.",
         "Wait, or mend what the message names; a stop or deletion that the document asks for goes "

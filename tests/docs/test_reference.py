@@ -68,7 +68,7 @@ def test_every_label_and_every_path_of_the_contract_is_listed():
     )
 
     texts = {text for name, text in vars(labels).items() if name.isupper()}
-    assert len(texts) == 8
+    assert len(texts) == 9
     for text in texts:
         assert f"`{text}`" in page
     for path in (*listed, paths.ca, paths.backups):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
 from cachepilot.observe.replacement import LearnedImage
-from cachepilot.observe.snapshot import Liveness, SeenContainer, Unknown
+from cachepilot.observe.snapshot import JOINED, Liveness, Role, SeenContainer, Unknown
 from cachepilot.plan.containers import container_name
 from cachepilot.plan.guard import refuse_unfit
 from cachepilot.plan.shape import engine_of
+from tests.fakes.naming import sandbox_of, tenant_of
 
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
@@ -55,12 +56,15 @@ class FakeContainers:
     def find(self, tenant_name):
         if not self.world.engine_up:
             return Unknown("cannot reach Docker")
-        found = self.world.containers.get(tenant_name)
-        if found and found.liveness is not Liveness.RUNNING:
-            # A resting container cannot be attached to a network that was removed.
-            attached = found.shape.bridge if found.shape.bridge in self.world.networks else ""
-            found = replace(found, shape=replace(found.shape, bridge=attached))
-        return (found,) if found else ()
+        found = self.world.containers.items()
+        return tuple(self._seen(each) for key, each in found if tenant_of(key) == tenant_name)
+
+    def _seen(self, found):
+        if found.liveness is Liveness.RUNNING or found.shape.bridge == JOINED:
+            return found
+        # A resting container cannot be attached to a network that was removed.
+        attached = found.shape.bridge if found.shape.bridge in self.world.networks else ""
+        return replace(found, shape=replace(found.shape, bridge=attached))
 
     def glance(self):
         if not self.world.engine_up:
@@ -69,7 +73,7 @@ class FakeContainers:
             ContainerGlance(
                 container_id=seen.container_id,
                 name=seen.name,
-                tenant_name=name,
+                tenant_name=tenant_of(name),
                 role=seen.role,
                 state=seen.liveness.value,
                 digest=seen.digest,
@@ -119,18 +123,24 @@ class FakeContainerWriter:
 
     def create(self, tenant_name, workload, *, instance):
         self._effect()
-        self._check_data(tenant_name, instance)
+        key = self._key(tenant_name, workload.role, instance)
+        self._check_data(tenant_name, workload.role, instance)
         engine, name = self.world.engine, container_name(tenant_name, workload.role)
         if workload.shape.image not in self.world.images:
             raise StalledError("no such image", reason="ImageUnavailable")
         if name in engine.names:
             self._accept_existing(tenant_name, engine.names[name], workload.digest)
             return
-        if not self.world.disk(tenant_name, instance).tls:
+        if workload.role.serves and not self.world.disk(tenant_name, instance).tls:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
+        joined = ""
+        if workload.shape.bridge == JOINED:
+            joined = engine.names.get(container_name(tenant_name, Role.SANDBOX))
+            if joined is None:
+                raise StalledError("no such container", reason="ImageUnavailable")
         container_id = engine.new_id()
         engine.names[name] = container_id
-        self.world.containers[tenant_name] = SeenContainer(
+        self.world.containers[key] = SeenContainer(
             container_id=container_id,
             name=name,
             role=workload.role,
@@ -139,45 +149,49 @@ class FakeContainerWriter:
             shape=workload.shape,
             resources=workload.resources,
             image_id=workload.image_id or content_of(workload.shape.image),
+            instance=instance,
+            joined=joined,
         )
 
     def start(self, tenant_name, *, role, instance):
         self._effect()
-        self._check_data(tenant_name, instance)
-        seen = self.world.containers.get(tenant_name)
-        if seen is None or seen.name != container_name(tenant_name, role):
+        self._check_data(tenant_name, role, instance)
+        key = self._named(container_name(tenant_name, role))
+        if key is None:
             raise WaitingError("the container is gone again")
+        seen = self.world.containers[key]
         if seen.liveness is Liveness.PAUSED:
             raise UnavailableError("a paused container cannot be started")
         if seen.liveness not in _ALIVE:
             if tenant_name in self.world.lost:
                 raise StalledError("a server runs on its data", reason="ServerLost")
-            self._start(tenant_name, seen)
+            self._start(key, seen)
 
     def stop(self, tenant_name, *, container_id, timeout):
         self._effect()
-        seen = self._own(tenant_name, container_id)
-        if tenant_name in self.world.servers:
-            self.world.shut_down(tenant_name)
-        elif seen.liveness in _ALIVE:
-            self.world.end(tenant_name, exit_code=0)
+        key = self._own(tenant_name, container_id)
+        if key in self.world.servers:
+            self.world.shut_down(key)
+        elif self.world.containers[key].liveness in _ALIVE:
+            self.world.end(key, exit_code=0)
 
     def restart(self, tenant_name, *, container_id, timeout, instance):
         self._effect()
-        self._check_data(tenant_name, instance)
-        self._own(tenant_name, container_id)
-        if tenant_name in self.world.servers:
-            self.world.shut_down(tenant_name)
-        self._start(tenant_name, self.world.containers[tenant_name])
+        key = self._own(tenant_name, container_id)
+        self._check_data(tenant_name, self.world.containers[key].role, instance)
+        if key in self.world.servers:
+            self.world.shut_down(key)
+        self._start(key, self.world.containers[key])
 
     def remove(self, tenant_name, *, container_id, digest):
         self._effect()
-        found = self.world.containers.get(tenant_name)
-        if found is None or found.container_id != container_id:
+        key = self._key_of(tenant_name, container_id)
+        if key is None:
             return  # whoever has that name now is somebody else
+        found = self.world.containers[key]
         if found.digest != digest or found.liveness in (Liveness.RUNNING, Liveness.PAUSED):
             raise WaitingError("it is not the one that was seen")
-        del self.world.containers[tenant_name]
+        del self.world.containers[key]
         del self.world.engine.names[found.name]
 
     def unpause(self, *, container_id):
@@ -203,27 +217,62 @@ class FakeContainerWriter:
 
     def _start(self, name, seen):
         ports = {at.host_port for at in seen.shape.published}
-        if ports & self.world.listening:
+        others = (each for key, each in self.world.containers.items() if key != name)
+        taken = {
+            at.host_port
+            for each in others
+            for at in each.shape.published
+            if each.liveness in _ALIVE
+        }
+        if ports & (self.world.listening | taken):
             raise StalledError("another program holds the port", reason="PortInUse")
         if {at.address for at in seen.shape.published} & self.world.foreign:
             raise StalledError("not an address of this host", reason="AddressNotLocal")
-        if not self.world.disk(name, instance_of(seen)).tls:
+        if seen.role.serves and not self.world.disk(name, instance_of(seen)).tls:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
-        if seen.shape.bridge not in self.world.networks:
+        if seen.joined:
+            self._check_sandbox(name, seen.joined)
+        elif seen.shape.bridge not in self.world.networks:
             raise UnavailableError("the network is missing")
         self.world.boot(name)
 
+    def _check_sandbox(self, name, joined):
+        sandbox = self.world.containers.get(sandbox_of(name))
+        if sandbox is None or sandbox.container_id != joined:
+            raise WaitingError("no such container")
+        if sandbox.liveness is not Liveness.RUNNING:
+            raise UnavailableError("cannot join network of a non running container")
+
+    def _key(self, tenant_name, role, instance):
+        if role is Role.SANDBOX:
+            return f"{tenant_name}.sandbox"
+        return self.world.key(tenant_name, instance)
+
+    def _key_of(self, tenant_name, container_id):
+        return next(
+            (
+                key
+                for key, seen in self.world.containers.items()
+                if tenant_of(key) == tenant_name and seen.container_id == container_id
+            ),
+            None,
+        )
+
+    def _named(self, name):
+        found = self.world.containers.items()
+        return next((key for key, seen in found if seen.name == name), None)
+
     def _own(self, tenant_name, container_id):
-        found = self.world.containers.get(tenant_name)
-        if found is None or found.container_id != container_id:
+        key = self._key_of(tenant_name, container_id)
+        if key is None:
             raise WaitingError("it is not the one that was seen")
-        return found
+        return key
 
     def _accept_existing(self, tenant_name, container_id, digest):
-        found = self.world.containers.get(tenant_name)
-        if found is None or found.container_id != container_id:
+        key = self._key_of(tenant_name, container_id)
+        if key is None:
             raise StalledError("another container has that name", reason="NameTaken")
-        if found.digest != digest:
+        if self.world.containers[key].digest != digest:
             raise WaitingError("it appeared in the meantime")
 
     def _by_id(self, container_id):
@@ -239,8 +288,8 @@ class FakeContainerWriter:
             if seen.container_id == container_id:
                 self.world.containers[name] = replace(seen, **changes)
 
-    def _check_data(self, name, instance):
-        if not self.world.disk(name, instance).marker:
+    def _check_data(self, name, role, instance):
+        if role.serves and not self.world.disk(name, instance).marker:
             raise StalledError("the data folder is gone", reason="DataMissing")
 
     def _effect(self):

@@ -11,6 +11,7 @@ from cachepilot.observe.snapshot import (
     SeenFiles,
     SeenHost,
     SeenPasswordFile,
+    SeenReplication,
     SeenServer,
     SeenUser,
     Unreachable,
@@ -18,6 +19,7 @@ from cachepilot.observe.snapshot import (
 from cachepilot.plan.server_config import fingerprint
 from cachepilot.plan.shape import TLS_PORT, engine_of
 from tests.fakes.engine import FakeContainers
+from tests.fakes.naming import tenant_of
 from tests.fakes.world import EMPTY, FakeWorld
 
 
@@ -107,6 +109,7 @@ class FakeHost:
                 ("0.0.0.0", at) for at in self.world.listening if new_ports or moves
             ),
             bridges=tuple(bridges.items()),
+            memory_available=self.world.memory_available,
             foreign_addresses=tuple(address for address in bind if address in self.world.foreign),
         )
 
@@ -116,7 +119,8 @@ class FakeServers:
     world: FakeWorld
 
     def ask(self, tenant_name, *, instance, directives, users, clients):
-        server = self.world.connect(tenant_name, instance)
+        key = self.world.key(tenant_name, instance)
+        server = self.world.connect(key, instance)
         if isinstance(server, Unreachable):
             return server
         image = self.world.containers[tenant_name].shape.image
@@ -150,6 +154,21 @@ class FakeServers:
 
 
 @dataclass
+class FakeReplication:
+    world: FakeWorld
+
+    def ask(self, tenant_name, *, instance):
+        server = self.world.connect(self.world.key(tenant_name, instance))
+        if isinstance(server, Unreachable):
+            return server
+        return SeenReplication(
+            follows=server.leader is not None,
+            link_up=server.leader in self.world.servers,
+            has_password=server.has_link_password,
+        )
+
+
+@dataclass
 class FakeEndpoints:
     world: FakeWorld
 
@@ -158,8 +177,9 @@ class FakeEndpoints:
 
     def _meet(self, tenant_name, listener):
         encrypted = listener.container_port == TLS_PORT
-        leaf = self.world.served_leaf(tenant_name) if encrypted else None
-        problem, met = self._judge(tenant_name, listener, leaf)
+        key = self._behind(tenant_name, listener)
+        leaf = self.world.served_leaf(key) if encrypted else None
+        problem, met = self._judge(key, listener, leaf)
         return SeenEndpoint(
             listener="tls" if encrypted else "plain",
             address=listener.address,
@@ -173,11 +193,25 @@ class FakeEndpoints:
         """Be the probe, which shows what lies beside the recorded leaf."""
         if server.directives.get("tls-auth-clients", "no") == "no":
             return True
-        shown = self.world.leaves.get(name, {}).get(self.world.memory(name).certificate)
+        shown = self._recorded(name)
         served = self.world.served_leaf(name)
         if shown is None or not shown.clients:
             return server.directives["tls-auth-clients"] == "optional"
         return served is not None and served.clients == shown.clients
+
+    def _recorded(self, name):
+        tenant_name = tenant_of(name)
+        revision = self.world.memory(tenant_name).certificate
+        return self.world.leaves.get(tenant_name, {}).get(revision)
+
+    def _behind(self, name, listener):
+        """Return who of the tenant's servers listens there, or the one in charge if none does."""
+        directive = "tls-port" if listener.container_port == TLS_PORT else "port"
+        for key, server in self.world.servers.items():
+            is_open = server.directives.get(directive) == str(listener.container_port)
+            if tenant_of(key) == name and is_open and self.world.is_reached(key):
+                return key
+        return name
 
     def _judge(self, name, listener, leaf):
         """Return (problem, whether a handshake came about)."""
@@ -191,6 +225,8 @@ class FakeEndpoints:
             or server.directives.get(directive) != str(listener.container_port)
         ):
             return "connection refused", False
+        if not self.world.is_reached(name):
+            return "it closed the connection", False
         if not self.world.is_answering(name):
             return "it does not answer in time", False
         if encrypted and leaf is None:
@@ -203,7 +239,7 @@ class FakeEndpoints:
             return "tlsv13 alert certificate required", False
         if server.crowded:
             return "it answers: ERR max number of clients reached", True
-        credential = self.world.memory(name).credential("default")
+        credential = self.world.memory(tenant_of(name)).credential("default")
         enabled, passwords, *_ = server.users["default"]
         if not (enabled and credential and str(credential.revision) in passwords):
             return "it answers: WRONGPASS invalid username-password pair", True
@@ -219,5 +255,6 @@ def readers_of(world: FakeWorld) -> Readers:
         memory=FakeMemory(world),
         host=FakeHost(world),
         server=FakeServers(world),
+        replication=FakeReplication(world),
         endpoints=FakeEndpoints(world),
     )

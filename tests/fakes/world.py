@@ -3,6 +3,9 @@
 It answers and obeys through the very ports that the real adapters implement; the contract suite
 holds its containers against a real engine. Its servers load and save a single number, which is
 enough to tell whether data was kept, lost or taken from the wrong file.
+
+Whatever belongs to the server in charge is kept under the tenant's name. A sandbox, a successor
+and a predecessor have a word behind it, as in ``acme.successor``; see :meth:`FakeWorld.key`.
 """
 
 from __future__ import annotations
@@ -10,18 +13,23 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import (
+    JOINED,
     Liveness,
+    Role,
     SeenAuthority,
     SeenCertificate,
     SeenClients,
     SeenContainer,
     Unreachable,
 )
+from cachepilot.plan.server_config import FENCE
 from cachepilot.spec.document import TenantName
 from tests.fakes.engine import FakeEngine, instance_of
+from tests.fakes.naming import sandbox_of, tenant_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EMPTY = 0
@@ -67,6 +75,20 @@ class Server:
             self.tickets.clear()
         self.tickets.add(self.directives.get("tls-auth-clients", "no"))
 
+    # Under which key its leader is kept while it replicates; whether it could log in there again.
+    leader: TenantName | None = None
+    has_link_password: bool = False
+    # Whether clients that connected to it are still connected, so that a closed port does not
+    # keep them out.
+    has_clients: bool = False
+    pause_ends: bool = False
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether it says yes to a write."""
+        is_fenced = self.directives.get(FENCE, "0") != "0"
+        return not (self.writes_paused or is_fenced or self.leader)
+
 
 @dataclass
 class FakeWorld:
@@ -83,9 +105,11 @@ class FakeWorld:
     served: dict[TenantName, str] = field(default_factory=dict)
     engine: FakeEngine = field(default_factory=FakeEngine)
     kept: dict[TenantName, str] = field(default_factory=dict)
+    namespaces: dict[TenantName, str] = field(default_factory=dict)
     password_files: dict[str, str] = field(default_factory=dict)
     adopted: dict[tuple[TenantName, str, int], str] = field(default_factory=dict)
     unknown_rules: dict[str, set[str]] = field(default_factory=dict)
+    memory_available: int | None = None
     images: set[str] = field(default_factory=lambda: {"redis:8.0"})
     broken: set[str] = field(default_factory=set)
     lying: set[str] = field(default_factory=set)
@@ -106,13 +130,36 @@ class FakeWorld:
         """Return what is remembered of a tenant."""
         return self.memories.get(name, Memory())
 
+    def key(self, name: TenantName, instance: int) -> TenantName:
+        """Return under which name everything of one instance is kept."""
+        serving = self.memory(name).instance
+        behind = ".successor" if instance > serving else ".old" if instance < serving else ""
+        return TenantName(name + behind)
+
     def disk(self, name: TenantName, instance: int | None = None) -> Disk:
         """Return the folders of a tenant's instance, by default of the one in charge."""
+        name = tenant_of(name)
         instance = self.memory(name).instance if instance is None else instance
         return self.disks.setdefault((name, instance), Disk())
 
     def boot(self, name: TenantName) -> None:
-        """Start the server process, loading data as a real one does."""
+        """Start the process of a container; a server loads data as a real one does."""
+        container = self.containers[name]
+        if container.role is Role.SANDBOX:
+            self.namespaces[name] = f"net{self.effects}-{self.tick()}"
+        else:
+            if container.shape.bridge == JOINED:
+                self.namespaces[name] = self.namespaces[sandbox_of(name)]
+            self._load(name)
+            if name not in self.servers:
+                return
+        self.containers[name] = replace(
+            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0
+        )
+        if name in self.servers:
+            self.serve_certificate(name)
+
+    def _load(self, name: TenantName) -> None:
         instance = instance_of(self.containers[name])
         disk, self.starts = self.disk(name, instance), self.starts + 1
         if self.containers[name].shape.image in self.broken:
@@ -138,6 +185,12 @@ class FakeWorld:
             data = disk.dump if disk.dump is not None else EMPTY
         if self.containers[name].shape.image in self.lying:
             data = EMPTY
+        if self._is_port_taken(name, directives):
+            is_left = self.containers[name].resources.restart == "no"
+            self.end(
+                name, exit_code=1, liveness=Liveness.EXITED if is_left else Liveness.RESTARTING
+            )
+            return
         self.servers[name] = Server(
             directives=directives,
             users=parse_users(disk.users),
@@ -172,7 +225,7 @@ class FakeWorld:
             return Unreachable("its management socket is missing")
         if server.crowded:
             return Unreachable("max number of clients reached", saturated=True)
-        credential = self.memory(name).credential("cachepilot")
+        credential = self.memory(tenant_of(name)).credential("cachepilot")
         enabled, passwords, *_ = server.users.get("cachepilot", (False, ()))
         if not (enabled and credential and str(credential.revision) in passwords):
             return Unreachable("it refuses the daemon's password")
@@ -181,14 +234,14 @@ class FakeWorld:
 
     def served_leaf(self, name: TenantName) -> SeenCertificate | None:
         """Return the leaf that the server has loaded."""
-        leaves = self.leaves.get(name, {}).values()
+        leaves = self.leaves.get(tenant_of(name), {}).values()
         return next((leaf for leaf in leaves if leaf.fingerprint == self.served.get(name)), None)
 
     def serve_certificate(self, name: TenantName) -> None:
         """Let the server read its certificate files again."""
         path = self.servers[name].directives.get("tls-cert-file", "")
         revision = int(path.split("/")[2]) if path else 0
-        leaf = self.leaves.get(name, {}).get(revision)
+        leaf = self.leaves.get(tenant_of(name), {}).get(revision)
         self.served[name] = leaf.fingerprint if leaf else ""
 
     def shut_down(self, name: TenantName) -> None:
@@ -206,13 +259,45 @@ class FakeWorld:
         self.servers.pop(name, None)
         self.end(name, exit_code=137)
 
-    def end(self, name: TenantName, *, exit_code: int) -> None:
+    def end(
+        self, name: TenantName, *, exit_code: int, liveness: Liveness = Liveness.EXITED
+    ) -> None:
         """Leave an exited container behind."""
         self.containers[name] = replace(
             self.containers[name],
-            liveness=Liveness.EXITED,
+            liveness=liveness,
             exit_code=exit_code,
             finished_at=self.now,
+        )
+
+    def crown(self, name: TenantName) -> None:
+        """Keep the successor's things under the tenant's name, and the old one's behind it."""
+        kept: tuple[dict[TenantName, Any], ...] = (
+            self.containers,
+            self.servers,
+            self.served,
+            self.kept,
+            self.namespaces,
+        )
+        old, new = TenantName(f"{name}.old"), TenantName(f"{name}.successor")
+        for things in kept:
+            for source, target in ((name, old), (new, name)):
+                things.pop(target, None)
+                if source in things:
+                    things[target] = things.pop(source)
+
+    def open_ports(self, name: TenantName) -> set[str]:
+        """Return the ports on which a server listens."""
+        directives = self.servers[name].directives
+        return {directives.get("port", "0"), directives.get("tls-port", "0")} - {"0"}
+
+    def _is_port_taken(self, name: TenantName, directives: dict[str, str]) -> bool:
+        mine = {directives.get("port", "0"), directives.get("tls-port", "0")} - {"0"}
+        net = self.namespaces.get(name)
+        return net is not None and any(
+            self.namespaces.get(other) == net and mine & self.open_ports(other)
+            for other in self.servers
+            if other != name
         )
 
     def vanish(self, name: TenantName) -> None:
@@ -242,20 +327,46 @@ class FakeWorld:
         """Return which of some rules the server of an image does not know, or empty."""
         return " ".join(sorted(self.unknown_rules.get(image, set()) & set(commands.split())))
 
+    def is_reached(self, name: TenantName) -> bool:
+        """Return whether what dials the tenant's ports gets into the namespace of a server."""
+        container = self.containers[name]
+        if container.shape.bridge != JOINED:
+            return True
+        sandbox = sandbox_of(name)
+        found = self.containers.get(sandbox)
+        is_up = found is not None and found.liveness is Liveness.RUNNING
+        return is_up and self.namespaces.get(name) == self.namespaces[sandbox]
+
     def is_answering(self, name: TenantName) -> bool:
         """Return whether a process is there that can answer."""
         running = self.containers[name].liveness is Liveness.RUNNING
         return name in self.servers and running
 
     def write(self, name: TenantName, data: int) -> bool:
-        """Be a client that writes; return whether the server took it."""
-        server = self.servers[name]
-        if server.writes_paused or server.directives["bind"] == "127.0.0.1":
-            return False
-        server.data = data
-        if server.directives["appendonly"] == "yes":
-            self.disk(name, server.instance).append_only = data
-        return True
+        """Be clients that write, wherever they are or can get; return whether any was told yes."""
+        is_taken = False
+        for key, server in self.servers.items():
+            if tenant_of(key) != name or not self.is_answering(key):
+                continue
+            is_open = self.open_ports(key) and server.directives.get("bind") != "127.0.0.1"
+            server.has_clients |= bool(is_open) and self.is_reached(key)
+            if server.has_clients and server.takes_writes:
+                is_taken = True
+                self._take(key, data)
+        return is_taken
+
+    def end_pauses(self) -> None:
+        """Let so much time pass that every pause but one for years is over."""
+        for server in self.servers.values():
+            if server.pause_ends:
+                server.writes_paused = server.pause_ends = False
+
+    def _take(self, name: TenantName, data: int) -> None:
+        followers = [key for key, each in self.servers.items() if each.leader == name]
+        for key in (name, *followers):
+            self.servers[key].data = data
+            if self.servers[key].directives["appendonly"] == "yes":
+                self.disk(key, self.servers[key].instance).append_only = data
 
 
 def parse_configuration(text: str) -> dict[str, str]:

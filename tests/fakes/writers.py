@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
-from cachepilot.observe.memory import SeenCredential
+from cachepilot.observe.memory import HandOverPhase, SeenCredential
 from cachepilot.observe.snapshot import (
     SeenAuthority,
     SeenCertificate,
@@ -19,14 +19,18 @@ from cachepilot.observe.snapshot import (
 from cachepilot.observe.user_memory import Verdict
 from cachepilot.plan.server_config import (
     CERTIFICATE_FILES,
+    FENCE,
+    MOST_REPLICAS,
     managed_directives,
     needs_restart,
 )
 from cachepilot.plan.users import render_users
 from cachepilot.spec.directives import EngineConfig
 from cachepilot.spec.document import AccessMode
+from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.engine import FakeContainerWriter
+from tests.fakes.naming import tenant_of
 from tests.fakes.replacements import (
     FakeReplacementFiles,
     FakeReplacementMemory,
@@ -38,7 +42,9 @@ from tests.fakes.world import FakeWorld, parse_rules
 _SETTABLE = {
     name
     for name in (
-        *managed_directives(tenant(access=AccessMode.DUAL_MODE)),
+        *managed_directives(
+            tenant(access=AccessMode.DUAL_MODE, strategy=UpgradeStrategy.HANDOVER)
+        ),
         *(str(field.alias) for field in EngineConfig.model_fields.values()),
     )
     if not needs_restart(name)
@@ -148,6 +154,14 @@ class FakeMemoryWriter(FakeReplacementMemory, _Writer):
     def remember_persistence(self, tenant_name, *, mode):
         self._amend(tenant_name, persistence=mode)
 
+    def remember_hand_over(self, tenant_name, *, hand_over):
+        memory = self.world.memory(tenant_name)
+        is_won = hand_over is not None and hand_over.phase is HandOverPhase.WON
+        instance = hand_over.instance if is_won else memory.instance
+        if instance != memory.instance:
+            self.world.crown(tenant_name)
+        self._amend(tenant_name, hand_over=hand_over, instance=instance)
+
     def remember_wait(self, tenant_name, *, wait):
         self._amend(tenant_name, wait=wait)
 
@@ -255,7 +269,7 @@ class FakeFileWriter(FakeReplacementFiles, _Writer):
     def prepare(self, tenant_name, *, instance, uid):
         self._effect()
         disk, memory = self.world.disk(tenant_name, instance), self.world.memory(tenant_name)
-        if memory.data_ready and not disk.marker:
+        if memory.data_ready and not disk.marker and instance == memory.instance:
             raise StalledError("the data folder is gone", reason="DataMissing")
         disk.folders = disk.tls = True
         disk.marker = True
@@ -291,7 +305,8 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
 
     def resume_writes(self, tenant_name, *, instance):
         self._effect()
-        self._server(tenant_name, instance).writes_paused = False
+        server = self._server(tenant_name, instance)
+        server.writes_paused = server.pause_ends = False
 
     def save_in_background(self, tenant_name, *, instance):
         self._effect()
@@ -304,7 +319,7 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
 
     def end_script(self, tenant_name, *, instance):
         self._effect()
-        server = self.world.servers[tenant_name]
+        server = self.world.servers[self.world.key(tenant_name, instance)]
         if server.script == "writes":
             raise WaitingError("it has written already", retry_after=timedelta(seconds=15))
         server.script = ""
@@ -336,11 +351,12 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
         if turns_on:
             self.world.disk(tenant_name, instance).append_only = server.data
         if "tls-cert-file" in wanted:
-            self.world.serve_certificate(tenant_name)
+            self.world.serve_certificate(self.world.key(tenant_name, instance))
 
     def set_user(self, tenant_name, *, instance, user):
         self._effect()
-        image = self.world.containers[tenant_name].shape.image
+        key = self.world.key(tenant_name, instance)
+        image = self.world.containers[key].shape.image
         if unknown := self.world.refuses(image, " ".join(user.commands)):
             raise StalledError(f"it does not know {unknown}", reason="UserRefused")
         rules = user.rules(tuple(f"#{revision}" for revision in user.passwords))
@@ -363,7 +379,7 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
         disk.dump = server.data
 
     def _server(self, name, instance):
-        server = self.world.connect(name, instance)
+        server = self.world.connect(self.world.key(name, instance), instance)
         if isinstance(server, Unreachable):
             raise UnavailableError(f"cannot reach the server of {name}: {server.why}")
         return server
@@ -398,6 +414,58 @@ class FakeTrialWriter(_Writer):
                 raise StalledError(refusals[user.rules], reason="UserRulesRefused")
 
 
+class FakeHandOverWriter(_Writer):
+    def follow(self, tenant_name, *, instance, leader, port, encrypted, buffer):
+        self._effect()
+        old, new = self._server(tenant_name, leader), self._server(tenant_name, instance)
+        assert old.directives["tls-port" if encrypted else "port"] == str(port)
+        new.leader, new.has_link_password = self.world.key(tenant_name, leader), True
+        new.data, disk = old.data, self.world.disk(tenant_name, instance)
+        if new.directives["appendonly"] == "yes":
+            disk.append_only = new.data
+        else:
+            disk.dump = new.data
+
+    def wait(self, tenant_name, *, instance, leader, patience):
+        self._effect()
+        server = self._server(tenant_name, instance)
+        if server.leader not in self.world.servers:
+            raise WaitingError("it is still copying", retry_after=timedelta(seconds=2))
+        server.has_link_password = False
+
+    def drain(self, tenant_name, *, instance, successor, pause):
+        self._effect()
+        old, new = self._server(tenant_name, instance), self._server(tenant_name, successor)
+        if new.leader != self.world.key(tenant_name, instance):
+            raise WaitingError("it is too far behind", retry_after=timedelta(seconds=2))
+        assert old.data == new.data
+        old.writes_paused = old.pause_ends = True
+        old.directives |= {"port": "0", "tls-port": "0"}
+
+    def promote(self, tenant_name, *, instance, listeners):
+        self._effect()
+        server = self._server(tenant_name, instance)
+        server.writes_paused, server.leader = True, None
+        server.directives |= {FENCE: "0", **dict(listeners)}
+        for other in self.world.servers:
+            ports = self.world.open_ports(other)
+            key = self.world.key(tenant_name, instance)
+            taken = tenant_of(other) == tenant_name and other != key
+            assert not (taken and ports), "address in use"
+
+    def fence(self, tenant_name, *, instance):
+        self._effect()
+        server = self._server(tenant_name, instance)
+        server.directives[FENCE] = MOST_REPLICAS
+        server.has_clients = False
+
+    def _server(self, name, instance):
+        server = self.world.connect(self.world.key(name, instance))
+        if isinstance(server, Unreachable):
+            raise UnavailableError(f"cannot reach server {instance} of {name}: {server.why}")
+        return server
+
+
 def writers_of(world: FakeWorld) -> Writers:
     """Return every write port over *world*."""
     return Writers(
@@ -407,4 +475,5 @@ def writers_of(world: FakeWorld) -> Writers:
         containers=FakeContainerWriter(world),
         server=FakeServerWriter(world),
         trials=FakeTrialWriter(world),
+        hand_over=FakeHandOverWriter(world),
     )

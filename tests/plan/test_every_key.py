@@ -53,6 +53,8 @@ VALUES: dict[str, Any] = {
     "auth.rotateEvery": "30d",
     "auth.grace": ("3h", {"auth.rotatedAt": "2026-03-01T00:00:00Z"}),
     "auth.users": [{"name": "app", "commands": ["+@read"]}],
+    "upgrade.strategy": "handover",
+    "upgrade.fallback": ("restart", {"upgrade.strategy": "handover"}),
     "restartedAt": "2026-03-01T00:00:00Z",
     # Something has to wait, and to go on waiting: it is Thursday noon.
     "maintenance.openUntil": ("2026-03-01T00:00:00Z", WAITING),
@@ -160,6 +162,10 @@ def test_every_key_has_an_effect(path):
     world.password_files[FILE] = "Password0of0a0file0000000000000"
     world.images.add("valkey:8.1")
     later = LATER.get(path, timedelta())
+    if path == "upgrade.fallback":
+        # It matters where another server is needed and there is no memory for two.
+        world.memory_available = 1
+        world.servers["acme"].directives["databases"] = "3"
 
     assert answer(world, given, later) != answer(world, without, later)
 

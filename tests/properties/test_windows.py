@@ -48,8 +48,9 @@ def test_edits_disturb_nobody_until_the_window_opens_and_then_all_hold(before, e
         server = world.servers["acme"]
         assert (world.starts, world.containers["acme"].container_id) == (starts, container)
         assert (server.data, server.writes_paused) == (data, False)
-        shape, written = world.containers["acme"].shape, world.disk("acme").configuration
-        inside = {str(at.container_port) for at in shape.published}
+        written = world.disk("acme").configuration
+        shapes = [each.shape for each in world.containers.values()]
+        inside = {str(at.container_port) for shape in shapes for at in shape.published}
         for text in (server.directives, parse_configuration(written)):
             assert {text["port"], text["tls-port"]} - {"0"} == inside
         assert plan(world, after).actions == ()
@@ -122,13 +123,13 @@ def test_new_defaults_replace_nobody_before_its_turn_and_all_hold_in_it(before, 
     world = new_world()
     visit(world, before)
     world.write("acme", data)
-    container = world.containers["acme"]
+    image, published = world.containers["acme"].shape.image, published_by(world)
 
     for after, cut in edits:
         Daemon(world).visit(after, RULES, cut=cut, turn=Turn.ANOTHERS)
         Daemon(world).visit(after, RULES, turn=Turn.ANOTHERS)
-        shape = world.containers["acme"].shape
-        assert (shape.image, shape.published) == (container.shape.image, container.shape.published)
+        found = world.containers["acme"].shape.image, published_by(world)
+        assert found == (image, published)
         assert (world.servers["acme"].data, world.servers["acme"].writes_paused) == (data, False)
         served = {"image": before.image, "access": before.access, "bind": before.bind}
         own = replace(after, config=_with_databases(after, world), **served)
@@ -138,6 +139,10 @@ def test_new_defaults_replace_nobody_before_its_turn_and_all_hold_in_it(before, 
     visit(world, after)
     assert complaints(world, after) == []
     assert world.servers["acme"].data == data
+
+
+def published_by(world):
+    return {at for each in world.containers.values() for at in each.shape.published}
 
 
 def _with_databases(spec, world):

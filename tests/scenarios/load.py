@@ -28,6 +28,7 @@ class Worker:
     Attributes:
         acknowledged: For each key the newest value that the server said yes to.
         unanswered: For each key the values whose fate nobody knows.
+        longest_gap: Most seconds between two answers to writes.
         blinks: Seconds from an error to the next answer.
         wrong: Reads that gave neither the newest value nor one of unknown fate.
     """
@@ -41,15 +42,18 @@ class Worker:
     blinks: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     writes: int = 0
+    longest_gap: float = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop; reconnect as an ordinary client does."""
-        silent_since = 0.0
+        silent_since, answered = 0.0, time.monotonic()
         while not stopping.is_set():
             try:
                 with self._connection() as client:
                     while not stopping.is_set():
                         self._step(client)
+                        self.longest_gap = max(self.longest_gap, time.monotonic() - answered)
+                        answered = time.monotonic()
                         if silent_since:
                             self.blinks.append(time.monotonic() - silent_since)
                             silent_since = 0.0
@@ -133,6 +137,15 @@ class Load:
     @property
     def errors(self) -> list[str]:
         return [error for worker in self.workers for error in worker.errors]
+
+    @property
+    def most_errors(self) -> int:
+        """How many errors the worker met that met most."""
+        return max(len(worker.errors) for worker in self.workers)
+
+    @property
+    def longest_gap(self) -> float:
+        return max(worker.longest_gap for worker in self.workers)
 
     @property
     def longest_blink(self) -> float:

@@ -25,6 +25,7 @@ Json = dict[str, Any]
 
 # Every write carries its number as an annotation, and the status repeats it: so a scenario knows
 # that what it reads was said about the text it wrote.
+ROLE = "io.cachepilot.role"
 _WRITE = "scenario/write"
 # A refused password is a refused password, the first time.
 _ONCE = Retry(NoBackoff(), 0)
@@ -139,9 +140,8 @@ class Tenant:
             host=host,
             port=self.port(listener),
             decode_responses=True,
-            socket_timeout=5,
             retry=_ONCE,
-            **options,
+            **{"socket_timeout": 5, **options},
         ) as connection:
             yield connection
 
@@ -204,10 +204,15 @@ class Tenant:
         return self.host.containers(self.name)
 
     def container(self) -> Container:
-        """Return the one container."""
-        found = self.containers()
+        """Return the one container with a server in it."""
+        found = [each for each in self.containers() if each.labels[ROLE] != "sandbox"]
         assert len(found) == 1, f"{self.name} has {len(found)} containers"
         return found[0]
+
+    def sandbox(self) -> Container:
+        """Return the container that owns the network of a tenant in a sandbox."""
+        (found,) = (each for each in self.containers() if each.labels[ROLE] == "sandbox")
+        return found
 
     def inspect(self) -> Json:
         return dict(self.container().attrs)

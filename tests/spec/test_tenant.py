@@ -6,6 +6,7 @@ import pytest
 
 from cachepilot.spec.document import AccessMode, State
 from cachepilot.spec.tenant import is_loopback, is_wildcard
+from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 
 
@@ -24,6 +25,11 @@ def test_listeners_are_those_of_the_access_mode_with_their_pinned_ports(mode, li
 @pytest.mark.parametrize("state", State)
 def test_only_a_running_tenant_serves(state):
     assert tenant(state=state).serves is (state is State.RUNNING)
+
+
+@pytest.mark.parametrize("strategy", UpgradeStrategy)
+def test_only_a_tenant_that_hands_over_is_in_a_sandbox(strategy):
+    assert tenant(strategy=strategy).in_sandbox is (strategy is UpgradeStrategy.HANDOVER)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from cachepilot.observe.snapshot.certificates import (
     SeenRotation,
 )
 from cachepilot.observe.snapshot.containers import (
+    JOINED,
     ContainerShape,
     Liveness,
     Published,
@@ -33,6 +34,7 @@ from cachepilot.observe.snapshot.server import (
     SeenConnection,
     SeenEndpoint,
     SeenFailedLogins,
+    SeenReplication,
     SeenServer,
     SeenUser,
     Unreachable,
@@ -40,6 +42,7 @@ from cachepilot.observe.snapshot.server import (
 from cachepilot.spec.document import TenantName
 
 __all__ = [
+    "JOINED",
     "ContainerShape",
     "Engine",
     "Liveness",
@@ -58,9 +61,11 @@ __all__ = [
     "SeenFiles",
     "SeenHost",
     "SeenPasswordFile",
+    "SeenReplication",
     "SeenRoot",
     "SeenRotation",
     "SeenServer",
+    "SeenSuccessor",
     "SeenUser",
     "Snapshot",
     "Unknown",
@@ -76,6 +81,19 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSuccessor:
+    """A server that is to take over.
+
+    Attributes:
+        configuration: As of :class:`SeenFiles`.
+        replication: None when it does not run.
+    """
+
+    configuration: str | None
+    replication: SeenReplication | Unreachable | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything a plan may know about one tenant.
 
@@ -87,6 +105,7 @@ class Snapshot:
         stale_certificates: Whether leaves lie there that are not the recorded one.
         clients: The tenant's own authority for clients, and their certificates.
         server: None when there is no running container to ask.
+        successor: None unless a hand-over has begun that is not decided yet.
     """
 
     tenant_name: TenantName
@@ -100,14 +119,26 @@ class Snapshot:
     stale_certificates: bool = False
     clients: SeenClients = field(default_factory=SeenClients)
     server: SeenServer | Unreachable | None = None
+    successor: SeenSuccessor | None = None
     endpoints: tuple[SeenEndpoint, ...] = ()
     image_id: str = ""
 
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """Return every listener that a container of this tenant publishes, sorted."""
+        if isinstance(self.containers, Unknown):
+            return ()
+        return tuple(sorted({at for seen in self.containers for at in seen.shape.published}))
+
     def container(self, role: Role) -> SeenContainer | None:
-        """Return the container of *role*; with several, the running or the newest one."""
+        """Return who plays *role* now; with several, the running or the newest one.
+
+        The server is whoever has the number that the record says serves, and a successor one that
+        has a higher number, whatever they were made for.
+        """
         if isinstance(self.containers, Unknown):
             return None
-        found = [seen for seen in self.containers if seen.role.value == role.value]
+        found = [seen for seen in self.containers if self._plays(seen, role)]
         found.sort(
             key=lambda seen: (
                 seen.liveness is Liveness.RUNNING,
@@ -116,3 +147,21 @@ class Snapshot:
             )
         )
         return found[-1] if found else None
+
+    @property
+    def predecessors(self) -> tuple[SeenContainer, ...]:
+        """Return the containers of servers that were in charge before the present one."""
+        if isinstance(self.containers, Unknown):
+            return ()
+        return tuple(
+            seen
+            for seen in self.containers
+            if seen.role.serves and seen.instance < self.memory.instance
+        )
+
+    def _plays(self, seen: SeenContainer, role: Role) -> bool:
+        if role is Role.SANDBOX or not seen.role.serves:
+            return seen.role is role
+        if role is Role.SERVER:
+            return seen.instance == self.memory.instance
+        return seen.instance > self.memory.instance

@@ -23,9 +23,20 @@ class Liveness(StrEnum):
 
 
 class Role(StrEnum):
-    """What a container of a tenant is for."""
+    """What a container of a tenant was made for; a successor that took over keeps its word."""
 
     SERVER = "server"
+    SANDBOX = "sandbox"
+    SUCCESSOR = "successor"
+
+    @property
+    def serves(self) -> bool:
+        """Whether such a container holds data; which of them is in charge says the record."""
+        return self is not Role.SANDBOX
+
+
+JOINED = "sandbox"
+"""In place of a bridge: the network namespace of the tenant's own sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -43,7 +54,8 @@ class ContainerShape:
 
     Attributes:
         mounts: (target, folder below the tenant's own, read-only), sorted by target; a foreign
-            source is shown whole.
+            source is shown whole, and memory is ``tmpfs``.
+        bridge: The shared bridge, or :data:`JOINED`.
         security: Words such as ``no-new-privileges`` and ``cap-drop=ALL``, sorted.
         pids: Processes at most.
         files: Open files at most.
@@ -83,6 +95,8 @@ class SeenContainer:
 
     Attributes:
         digest: The label with the fingerprint of the wanted shape it was made for.
+        instance: Number of the server instance; without meaning for a sandbox.
+        joined: Id of the container whose network namespace it was made to share, or empty.
         error: Docker's own words when a start failed.
         image_id: Content of the image it was made from.
         finished_at: When its process ended last.
@@ -96,6 +110,8 @@ class SeenContainer:
     digest: str
     shape: ContainerShape
     resources: Resources
+    instance: int = 1
+    joined: str = ""
     started_at: datetime | None = None
     exit_code: int = 0
     error: str = ""

@@ -68,6 +68,8 @@ class SeenHost:
         listeners: Addresses and ports on which something listens right now, ours included; an
             IPv4 address is always in its own spelling.
         bridges: (bridge index, tenants on it).
+        memory_available: Bytes that new processes can have without anybody being swapped out; None
+            when nobody knows.
         foreign_addresses: Wanted bind addresses that are not addresses of this host.
     """
 
@@ -79,6 +81,7 @@ class SeenHost:
     listeners: frozenset[tuple[str, int]] = frozenset()
     bridges: tuple[tuple[int, int], ...] = ()
     foreign_addresses: tuple[str, ...] = ()
+    memory_available: int | None = None
 
     @property
     def listening_ports(self) -> frozenset[int]:

@@ -109,6 +109,21 @@ class SeenServer:
         return dict(self.directives).get(name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenReplication:
+    """What a server that is to take over says of its link to the one in charge.
+
+    Attributes:
+        follows: Whether it was told to replicate.
+        link_up: Whether it has everything and gets what is new.
+        has_password: Whether it could log in again if the link broke.
+    """
+
+    follows: bool
+    link_up: bool
+    has_password: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Unreachable:
     """The server did not answer our question.

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cachepilot.observe.snapshot import Role
 from cachepilot.plan.actions.base import (
     AclUser,
     BaseAction,
@@ -27,11 +28,13 @@ from cachepilot.plan.actions.containers import (
     EnsureImage,
     EnsureNetwork,
     RemoveContainer,
+    RemoveUnused,
     RenameContainer,
     RestartContainer,
     StartContainer,
     StopContainer,
     StopUnsaved,
+    StopUnused,
     UnpauseContainer,
     UpdateResources,
 )
@@ -55,6 +58,7 @@ from cachepilot.plan.actions.memory import (
     PromoteCredential,
     RememberApplied,
     RememberDocument,
+    RememberHandOver,
     RememberPersistence,
     RememberRules,
     RememberWait,
@@ -83,8 +87,14 @@ from cachepilot.plan.actions.replacement import (
 from cachepilot.plan.actions.server import (
     AwaitRewrite,
     AwaitServer,
+    AwaitSuccessor,
     DeleteUser,
+    DrainServer,
     EndScript,
+    FenceServer,
+    FollowServer,
+    HandOverAction,
+    OpenSuccessor,
     ProveLogin,
     PurgeMemory,
     RestrictUser,
@@ -106,6 +116,7 @@ __all__ = [
     "AdoptPassword",
     "AwaitRewrite",
     "AwaitServer",
+    "AwaitSuccessor",
     "BaseAction",
     "BeginReplacement",
     "BeginRestart",
@@ -124,21 +135,26 @@ __all__ = [
     "DiscardDump",
     "DiscardInstance",
     "Disruption",
+    "DrainServer",
     "EndScript",
     "EnsureImage",
     "EnsureNetwork",
     "ExamineImage",
     "ExpectDump",
+    "FenceServer",
     "FileAction",
     "FinishRestart",
+    "FollowServer",
     "ForgetCredentials",
     "ForgetHeldBack",
     "GenerateCredential",
+    "HandOverAction",
     "Held",
     "IssueCertificate",
     "IssueClientCertificate",
     "MemoryAction",
     "NoteData",
+    "OpenSuccessor",
     "Plan",
     "PrepareFolders",
     "PromoteCredential",
@@ -147,11 +163,13 @@ __all__ = [
     "PurgeMemory",
     "RememberApplied",
     "RememberDocument",
+    "RememberHandOver",
     "RememberPersistence",
     "RememberRules",
     "RememberWait",
     "RemoveClientCertificate",
     "RemoveContainer",
+    "RemoveUnused",
     "RenameContainer",
     "ReplacementAction",
     "ReplacementFileAction",
@@ -173,6 +191,7 @@ __all__ = [
     "StartContainer",
     "StopContainer",
     "StopUnsaved",
+    "StopUnused",
     "SwitchInstance",
     "TrialAction",
     "TriedUser",
@@ -194,12 +213,14 @@ ReplacementAction = (
 )
 Action = (
     MemoryAction
+    | RememberHandOver
     | CertificateAction
     | FileAction
     | ContainerAction
     | ServerAction
     | TrialAction
     | ReplacementAction
+    | HandOverAction
 )
 
 
@@ -299,15 +320,12 @@ class Plan:
 
 def interrupts(action: Action) -> bool:
     """Return whether *action* takes the server down or brings it up."""
+    if isinstance(action, CreateContainer | StartContainer):
+        made_for = action.workload.role if isinstance(action, CreateContainer) else action.role
+        return made_for is not Role.SUCCESSOR
     return isinstance(
         action,
-        NoteData
-        | CreateContainer
-        | StartContainer
-        | StopContainer
-        | StopUnsaved
-        | RestartContainer
-        | UnpauseContainer,
+        NoteData | StopContainer | StopUnsaved | RestartContainer | UnpauseContainer,
     )
 
 

@@ -89,6 +89,22 @@ class RemoveContainer(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopUnused(BaseAction):
+    """Stop a server that no client uses."""
+
+    container_id: str
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveUnused(BaseAction):
+    """Remove the container of a server that no client used, if it is the one that was seen."""
+
+    container_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnpauseContainer(BaseAction):
     """Thaw a container that somebody froze."""
 
@@ -123,6 +139,8 @@ ContainerAction = (
     | StopUnsaved
     | RestartContainer
     | RemoveContainer
+    | StopUnused
+    | RemoveUnused
     | UnpauseContainer
     | RenameContainer
     | UpdateResources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cachepilot.observe.memory import Reservation
+from cachepilot.observe.memory import HandOver, Reservation
 from cachepilot.observe.user_memory import KeptRules
 from cachepilot.plan.actions.base import BaseAction
 from cachepilot.spec.document import PersistenceMode
@@ -162,6 +162,18 @@ class RememberApplied(BaseAction):
 
     def detail(self) -> str:
         return "in force" if self.fingerprint else "in doubt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberHandOver(BaseAction):
+    """Remember how far a hand-over is, or that it is over; WON makes the successor the server."""
+
+    hand_over: HandOver | None
+
+    def detail(self) -> str:
+        if self.hand_over is None:
+            return "over"
+        return f"to server {self.hand_over.instance}: {self.hand_over.phase}"
 
 
 CredentialAction = GenerateCredential | AdoptPassword | PromoteCredential | ForgetCredentials

@@ -126,6 +126,64 @@ class DeleteUser(BaseAction):
         return self.user
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowServer(BaseAction):
+    """Let a successor replicate the server in charge, with a password for this one link.
+
+    Attributes:
+        leader: Number of the server in charge.
+        port: Where it listens, inside.
+        encrypted: Whether it does so with TLS.
+        buffer: Bytes of news that may wait for the successor.
+    """
+
+    instance: int
+    leader: int
+    port: int
+    encrypted: bool
+    buffer: int
+
+    def detail(self) -> str:
+        return f"server {self.instance} from server {self.leader}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitSuccessor(BaseAction):
+    """Wait until a successor has everything, on disk too if it logs, and void its password."""
+
+    instance: int
+    leader: int
+    patience: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainServer(BaseAction):
+    """Pause writes, wait until the successor has applied them all, and close the listeners."""
+
+    instance: int
+    successor: int
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSuccessor(BaseAction):
+    """End replication and open the listeners of a successor; writes wait there until resumed."""
+
+    instance: int
+    listeners: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceServer(BaseAction):
+    """Make a server refuse all writes for good and end its clients' connections."""
+
+    disruption: ClassVar[Disruption] = Disruption.RECONNECT
+
+    instance: int
+
+
+HandOverAction = FollowServer | AwaitSuccessor | DrainServer | OpenSuccessor | FenceServer
+
 ServerAction = (
     AwaitServer
     | SaveDataset

@@ -1,0 +1,180 @@
+"""Whatever interrupts a hand-over, one server is in charge and no acknowledged write is lost.
+
+Clients write wherever they still are or get in. The world in memory loses a write that goes to the
+server that does not stay, so whatever was acknowledged must be there in the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachepilot.observe.snapshot import Liveness
+from cachepilot.plan.actions import Disruption
+from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
+from tests.builders import tenant
+from tests.fakes.scenes import plan
+from tests.properties.test_convergence import complaints, new_world, visit
+
+NAME = "acme"
+WISHES = (
+    {"image": "redis:8.2"},
+    {"config": (("databases", "4"),)},
+    {"restarted_at": "2026-01-02T00:00:00Z"},
+)
+boxed = st.builds(
+    lambda **fields: tenant(NAME, strategy=UpgradeStrategy.HANDOVER, **fields),
+    persistence=st.sampled_from(PersistenceMode),
+    access=st.sampled_from(AccessMode),
+)
+changes = st.sampled_from(WISHES)
+cuts = st.integers(0, 34)
+
+
+def served(spec):
+    world = new_world()
+    world.images.add("redis:8.2")
+    visit(world, spec)
+    assert world.write(NAME, 1)
+    return world
+
+
+def reboot(world, *, joins):
+    """Start the machine again; Docker starts what it may, and joins only sometimes."""
+    for name in list(world.servers):
+        world.kill(name)
+    for name, seen in list(world.containers.items()):
+        world.end(name, exit_code=255)
+        if seen.resources.restart != "no" and not seen.joined:
+            world.boot(name)
+    for name, seen in list(world.containers.items()):
+        if joins and seen.resources.restart != "no" and seen.joined:
+            world.boot(name)
+
+
+@settings(max_examples=400, deadline=None)
+@given(boxed, changes, st.lists(cuts, min_size=1, max_size=3))
+def test_a_daemon_that_dies_anywhere_loses_no_acknowledged_write(spec, change, deaths):
+    world, after = served(spec), replace(spec, **change)
+    acknowledged = 1
+
+    for number, cut in enumerate(deaths, start=2):
+        visit(world, after, cut=cut)
+        world.end_pauses()
+        if world.write(NAME, number):
+            acknowledged = number
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert plan(world, after).actions == ()
+    assert world.servers[NAME].data == acknowledged
+    assert world.memory(NAME).instance == 2
+
+
+@settings(max_examples=400, deadline=None)
+@given(boxed, changes, cuts, st.booleans(), st.booleans())
+def test_a_reboot_anywhere_leaves_one_server_with_everything_it_logged(
+    spec, change, cut, joins, later
+):
+    spec = replace(spec, persistence=PersistenceMode.AOF)
+    world, after = served(spec), replace(spec, **change)
+
+    visit(world, after, cut=cut)
+    acknowledged = 1
+    if later and world.write(NAME, 2):
+        acknowledged = 2
+    reboot(world, joins=joins)
+    if world.write(NAME, 3):
+        acknowledged = 3
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == acknowledged
+
+
+@settings(max_examples=200, deadline=None)
+@given(boxed, changes, cuts, st.booleans())
+def test_a_memory_only_server_revives_nothing_after_a_reboot_anywhere(spec, change, cut, joins):
+    spec = replace(spec, persistence=PersistenceMode.NONE)
+    world, after = served(spec), replace(spec, **change)
+
+    visit(world, after, cut=cut)
+    reboot(world, joins=joins)
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(boxed, changes, cuts)
+def test_an_old_server_that_crashes_meanwhile_is_still_in_charge_or_already_gone(
+    spec, change, cut
+):
+    spec = replace(spec, persistence=PersistenceMode.AOF)
+    world, after = served(spec), replace(spec, **change)
+
+    visit(world, after, cut=cut)
+    acknowledged = 2 if world.write(NAME, 2) else 1
+    world.kill(NAME)
+    world.boot(NAME)
+    if world.write(NAME, 3):
+        acknowledged = 3
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == acknowledged
+
+
+@settings(deadline=None)
+@given(boxed, changes)
+def test_what_is_planned_breaks_connections_and_nothing_more(spec, change):
+    world = served(spec)
+
+    assert plan(world, replace(spec, **change)).disruption is Disruption.RECONNECT
+
+
+@settings(deadline=None)
+@given(boxed, changes, st.sampled_from(UpgradeFallback))
+def test_without_memory_for_two_it_waits_or_restarts_as_the_spec_says(spec, change, fallback):
+    world, after = served(spec), replace(spec, **change, fallback=fallback)
+    world.memory_available = 10 * 2**20
+
+    visit(world, after)
+
+    if fallback is UpgradeFallback.RESTART:
+        assert complaints(world, after) == []
+        assert world.starts == 2
+    else:
+        assert plan(world, after).blocked.reason == "HandOverNeedsMemory"
+        assert world.starts == 1
+    assert world.servers[NAME].data == 1
+
+
+@settings(deadline=None)
+@given(boxed, changes)
+def test_a_successor_that_dies_never_wins_and_is_not_tried_again(spec, change):
+    world, after = served(spec), replace(spec, **change)
+    successor = f"{NAME}.successor"
+    cut = next(
+        cut
+        for cut in range(20)
+        if successor in (world.servers if visit(world, after, cut=cut) is None else ())
+    )
+    assert cut
+    world.kill(successor)
+
+    for _ in range(3):
+        visit(world, after)
+
+    assert plan(world, after).blocked.reason == "HandOverFailed"
+    assert set(world.containers) == {NAME, f"{NAME}.sandbox"}
+    assert world.servers[NAME].data == 1
+    assert world.containers[NAME].liveness is Liveness.RUNNING
+    assert world.starts == 2
+
+    visit(world, spec)
+    assert complaints(world, spec) == []

@@ -1,0 +1,164 @@
+"""A hand-over is interrupted: one server is in charge, and no acknowledged write is lost.
+
+The daemon dies, effects fail or seem to, and the whole host starts again; meanwhile clients go on
+with the connections they have, and with new ones where they get in.
+"""
+
+import os
+from contextlib import suppress
+
+import docker.errors
+import pytest
+import redis
+
+from tests.scenarios.conftest import SHARED_ENGINE
+from tests.scenarios.faulty_daemon import DIE_AFTER
+from tests.scenarios.host import REDIS_7, REDIS_8
+from tests.scenarios.private_engine import PrivateEngine
+from tests.scenarios.test_crashes import faults, is_done, start, sweep
+from tests.scenarios.waiting import eventually
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+    pytest.mark.timeout(3600),
+]
+
+ALL = os.environ.get("CRASH_SWEEP") == "1"
+BOXED = {"upgrade": {"strategy": "handover"}}
+AOF = {"persistence": {"mode": "aof"}}
+CASES = {
+    "memory only": (BOXED, {"engine": {"config": {"databases": 8}}}),
+    "another image": (BOXED | AOF, {"engine": {"image": REDIS_8}}),
+    "moving in": (AOF, BOXED),
+    "moving out": (BOXED | AOF, {"upgrade": None}),
+}
+# Around the decision, where a wrong order would lose something.
+REBOOTS = range(1, 40) if ALL else (9, 14, 16, 17, 18, 19, 20, 22, 24)
+_LOST = (redis.RedisError, OSError)
+
+
+class Clients:
+    """Of one tenant: one that was there before, and one that comes now."""
+
+    def __init__(self, tenant):
+        self.tenant = tenant
+        self.acknowledged = {}
+        self._number = 0
+        self._context = tenant.client(tenant.listener, single_connection_client=True)
+        self._early = self._context.__enter__()
+        self._early.set("early", "0")
+
+    def write(self):
+        """Write with both; remember what is said yes to."""
+        self._number += 1
+        for name, write in (("early", self._early.set), ("late", self._write_anew)):
+            with suppress(*_LOST):
+                if write(name, str(self._number)):
+                    self.acknowledged[name] = self._number
+
+    def lost(self):
+        """Return what was acknowledged and is gone."""
+        return {
+            name: (number, held)
+            for name, number in self.acknowledged.items()
+            # A write without an answer may have been carried out all the same.
+            if int(held := self.tenant.get(name) or 0) < number
+        }
+
+    def close(self):
+        with suppress(*_LOST):
+            self._context.__exit__(None, None, None)
+
+    def _write_anew(self, name, value):
+        with self.tenant.client(self.tenant.listener, socket_timeout=1) as client:
+            return client.set(name, value)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_whatever_goes_wrong_with_an_effect_nothing_acknowledged_is_lost(host, kind):
+    before, changes = CASES[kind]
+    clients = {}
+
+    def prepare(tenant):
+        tenant.write(before).settle().put(kept="yes")
+        clients[tenant.name] = Clients(tenant)
+        return tenant
+
+    def orphaned(tenant):
+        clients[tenant.name].write()
+
+    wrong = faults(list(CASES).index(kind), 2)
+    for case, tenant in sweep(
+        host, prepare, lambda tenant: tenant.edit(changes), wrong, orphaned=orphaned
+    ):
+        assert len(tenant.containers()) == (1 if kind == "moving out" else 2), case
+        assert tenant.get("kept") == "yes", case
+        assert clients[tenant.name].lost() == {}, case
+        assert tenant.record()["memory"]["hand_over"] is None, case
+        assert len(list((tenant.folder / "data").iterdir())) == 1, case
+        clients[tenant.name].close()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = PrivateEngine(tmp_path)
+    try:
+        engine.start()
+        for image in (REDIS_7, REDIS_8):
+            engine.copy_image(image, SHARED_ENGINE)
+        yield engine
+    finally:
+        engine.remove()
+
+
+def kill_everything(host):
+    """Let every server and sandbox end at once, as a loss of power does."""
+    for container in host.containers():
+        with suppress(docker.errors.APIError):
+            container.kill()
+
+
+@pytest.mark.parametrize("abruptly", [False, True], ids=["shut down", "without power"])
+def test_a_boot_of_the_host_at_any_point_leaves_one_server_with_everything(
+    engine, make_host, abruptly
+):
+    host = make_host(socket=engine.socket)
+    try:
+        for number in REBOOTS:
+            start(host)
+            tenant = host.tenant(f"boot{number}").write(BOXED | AOF)
+            tenant.settle(timeout=60).put(kept="yes")
+            clients = Clients(tenant)
+            host.put(host.root / "fault", f"{number} {DIE_AFTER}")
+            tenant.edit({"engine": {"image": REDIS_8}})
+            eventually(
+                lambda tenant=tenant: host.daemon.poll() is not None or is_done(tenant, "Ready"),
+                timeout=60,
+            )
+            is_beyond_the_last = host.daemon.poll() is None
+            if is_beyond_the_last:
+                host.stop()
+            clients.write()
+
+            if abruptly:
+                kill_everything(host)
+            engine.stop()
+            engine.start()
+            # Nobody looks after it: whoever gets in and is told yes must be right.
+            clients.write()
+
+            (host.root / "fault").unlink(missing_ok=True)
+            start(host)
+            tenant.settle(timeout=60)
+            assert tenant.get("kept") == "yes", number
+            assert clients.lost() == {}, number
+            assert len(tenant.containers()) == 2, number
+            with tenant.client() as client:
+                assert client.info("server")["redis_version"].startswith("8."), number
+            clients.close()
+            tenant.edit({"state": "deleted"}).settle("Deleted", timeout=60)
+            host.stop()
+            if is_beyond_the_last:
+                break
+    finally:
+        host.close()
