@@ -465,8 +465,8 @@ def test_whoever_fetches_a_copy_is_sent_all_data(real_bench, image):
     made = real_bench.serve(image=image)
     real_bench.write(made, 314159)
     password = real_bench.parts.records.secret(made.name, BACKUP).reveal()
-    with socket.create_connection(("127.0.0.1", made.reservation.plain_port), 10) as replica:
-        answers = replica.makefile("rb")
+    address = ("127.0.0.1", made.reservation.plain_port)
+    with socket.create_connection(address, 10) as replica, replica.makefile("rb") as answers:
         for order in (f"AUTH {BACKUP} {password}", "REPLCONF capa psync2", "PSYNC ? -1"):
             replica.sendall(f"{order}\r\n".encode())
             answer = answers.readline()
