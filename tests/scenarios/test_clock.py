@@ -15,6 +15,8 @@ DAY = timedelta(days=1)
 # OpenSSL's own number for "whatever the time is"; Python has no name for it.
 ANY_TIME = 0x200000
 
+RENEWAL = {"IssueCertificate", "WriteConfiguration", "SetDirectives", "PruneCertificates"}
+
 
 @pytest.fixture
 def clock(tmp_path):
@@ -111,10 +113,12 @@ def test_a_clock_before_the_time_of_the_authority_is_told_signs_nothing_and_ends
     assert host.deeds() == before
     assert host.page("livez")[0] == 200
 
-    clock.jump("+0")
-    for each in three:
-        each.settle()
-    assert host.deeds() == before
+    with host.unbroken(*three):
+        clock.jump("+0")
+        for each in three:
+            each.settle()
+    # A visit that the jump fell into may still sign what it had planned before.
+    assert {deed.split()[0] for deed in host.deeds()[len(before) :]} <= RENEWAL
 
 
 def clock_complaint(tenant):
