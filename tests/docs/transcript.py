@@ -70,7 +70,7 @@ def run(commands: list[Command], *, folder: Path, env: dict[str, str]) -> list[t
 def missing_lines(shown: list[str], printed: str, *, replacing: dict[str, str]) -> list[str]:
     """Return the shown lines that were not printed, in this order."""
     rest = iter([_steady(line, replacing) for line in printed.splitlines()])
-    wanted = [line for line in shown if line not in ("", "…")]
+    wanted = [line for line in shown if line.strip() not in ("", "…")]
     return [line for line in wanted if _steady(line, replacing) not in rest]
 
 
