@@ -36,7 +36,7 @@ Json = dict[str, Any]
 # The only folder that a running server reads again. Its configuration is read at a start, when
 # the mount is made anew, and what it wrote itself is never a reason to replace it.
 _READ_AGAIN = "tls"
-_HALF_BORN = ": already exists"
+_HALF_BORN = (": already exists", "id already in use")
 _JOIN = "container:"
 # A socket is all that a server without listeners keeps there; any user id may.
 _MEMORY_SIZE, _MEMORY_MODE = 2**16, 0o1777
@@ -95,8 +95,8 @@ def is_ours(inspected: Json, tenant_name: TenantName, *, root: str) -> bool:
 def liveness_of(state: Json) -> Liveness:
     """Return the state as we name it; Docker says "running" even between two crashes.
 
-    A container whose start an engine's death cut short may never start again, because a process
-    of it "already exists": only a new one helps.
+    A container whose start an engine's death cut short may never start again, because part of
+    it "already exists": only a new one helps.
     """
     stillborn = state.get("Status") == "created" and state.get("Error", "").endswith(_HALF_BORN)
     if state.get("Dead") or state.get("Status") == "removing" or stillborn:

@@ -58,4 +58,5 @@ def test_a_container_that_can_never_start_counts_as_dead():
 
     assert liveness_of(state) is Liveness.CREATED
     assert liveness_of(state | {"Error": "task d355: already exists"}) is Liveness.DEAD
+    assert liveness_of(state | {"Error": "id already in use"}) is Liveness.DEAD
     assert liveness_of(state | {"Error": "Bind for 127.0.0.1:1: in use"}) is Liveness.CREATED

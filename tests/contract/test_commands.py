@@ -90,9 +90,11 @@ def test_a_user_may_run_what_its_rules_grant_as_far_as_the_customer_may(
     made = real_bench.serve(image=image, scripting=scripting, users=users)
     daemon = real_bench.daemon(made)
     arities = arities_of(daemon)
+    daemon = real_bench.daemon(made)  # each conversation has an allowance of seconds
     customers = may_run(daemon, CUSTOMER, arities)
 
     for user in users:
+        daemon = real_bench.daemon(made)
         daemon.execute_command("ACL SETUSER", "raw", "reset", "-@all", *user.commands)
         wanted = may_run(daemon, "raw", arities) & customers
         assert may_run(daemon, user.name, arities) == wanted, user.commands

@@ -156,7 +156,7 @@ def test_a_restart_under_way_when_the_engine_is_killed_is_finished_once(engine, 
     before = [each.run_id() for each in tenants]
     for each in tenants:
         each.edit({"restartedAt": "2026-03-01T12:00:00Z"})
-    eventually(lambda: any("Restart" in deed for each in tenants for deed in host.deeds(each)))
+    eventually(lambda: any("Replacement" in deed for each in tenants for deed in host.deeds(each)))
 
     engine.crash()
     is_told_to_be_down(host)

@@ -59,7 +59,7 @@ def done(host, tenant):
 def test_what_is_done_is_what_was_printed(fleet, tmp_path, case):
     before, change, notice = EDITS[case]
     if case == "port":
-        change = {"access": {"ports": {"tls": fleet.slot.free_port(5)}}}
+        change = {"access": {"ports": {"tls": fleet.slot.free_port(22)}}}
     base = {"engine": {"image": REDIS_7}, **before}
     tenant = fleet.tenant(f"plan{list(EDITS).index(case)}").write(base).settle()
     tenant.put(kept="yes")

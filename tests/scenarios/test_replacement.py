@@ -146,7 +146,7 @@ def test_an_image_without_a_server_is_refused_before_anything_stops(fleet):
 def test_exactly_the_wanted_ports_are_open_after_each_step(fleet):
     tenant = fleet.tenant("ports").write(with_image(REDIS_8)).settle().put(kept="yes")
     seen = {("127.0.0.1", tenant.port("tls"))}
-    pinned = [fleet.slot.free_port(40), fleet.slot.free_port(41)]
+    pinned = [fleet.slot.free_port(20), fleet.slot.free_port(21)]
     steps = [
         {"access": {"mode": "dual-mode"}},
         {"access": {"ports": {"tls": pinned[0]}}},
