@@ -86,8 +86,12 @@ def plan_sandbox_up(
     spec: TenantSpec, seen: Snapshot, reservation: Reservation
 ) -> Iterator[Action]:
     """Yield what makes a sandbox that has the right shape run."""
-    sandbox = seen.container(Role.SANDBOX)
-    if sandbox is None or not spec.in_sandbox:
+    sandbox, server = seen.container(Role.SANDBOX), seen.container(Role.SERVER)
+    if sandbox is None:
+        return
+    # A server that is still in it needs it, even if the spec asks for none any more.
+    is_needed = server is not None and server.joined == sandbox.container_id
+    if not (spec.in_sandbox or is_needed):
         return
     wanted = wanted_sandbox(spec, reservation).resources
     if sandbox.resources != wanted:
