@@ -35,7 +35,7 @@ UNUSABLE = {
     "a trailing blank": "canary-trailing-blank-0815 ",
     "a tab": "canary\ttabbed-secret-0815",
     "too short": "canary-0815",
-    "mapping with a blank": "password: canary-mapping-0815",
+    "mapping with a blank": "secret: canary-mapping-0815",
     "a mark in front": "\N{ZERO WIDTH NO-BREAK SPACE}canary-mark-0815",
 }
 

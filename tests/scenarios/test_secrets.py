@@ -56,7 +56,8 @@ def live_a_rich_life(host, folder):
     valkey.stalled("PasswordFileUnusable")
     with eight.admin() as admin:
         admin.execute_command("ACL", "SETUSER", "default", ">set-by-hand")
-    (eight.folder / "conf/1/users.acl").unlink()
+    instance = eight.record()["memory"]["instance"]
+    (eight.folder / f"conf/{instance}/users.acl").unlink()
     with (
         eight.client(password=OWN_PASSWORD) as stranger,
         pytest.raises(Exception, match="invalid"),
