@@ -16,6 +16,7 @@ from cachepilot.plan.actions import (
     EnsureImage,
     Held,
     Plan,
+    PrepareFolders,
     RenameContainer,
     Reserve,
     TryRulesApart,
@@ -124,6 +125,10 @@ def plan_tenant(
     return plan
 
 
+def _folders_of(files: tuple[Action, ...]) -> tuple[Action, ...]:
+    return tuple(action for action in files if isinstance(action, PrepareFolders))
+
+
 def _plan_early(spec: TenantSpec, seen: Snapshot, plan: Plan) -> Iterator[Action]:
     """Yield what of *plan* is done beforehand.
 
@@ -210,7 +215,7 @@ def _plan_serving(
     course = _plan_course(setting, seen, may_begin=not stays)
     if course and course.actions:
         # Until it is decided, the server before may have to come back with what it has.
-        written = files if is_won(seen.memory.hand_over) else ()
+        written = files if is_won(seen.memory.hand_over) else _folders_of(files)
         return Plan((*identity, *written, *course.actions), first)
     first = first or (course.blocked if course else None)
     server: tuple[Action, ...] = ()
@@ -221,7 +226,9 @@ def _plan_serving(
     if calm and any(map(interrupts, server)):
         server = tuple(action for action in server if isinstance(action, RenameContainer))
     if any(isinstance(action, BeginReplacement) for action in server):
-        files = ()  # what it is stopped with is what it may have to come back with
+        # What it is stopped with is what it may have to come back with; but it can only save into
+        # a folder that is its own.
+        files = _folders_of(files)
     if seen.memory.data_ready and not seen.files.data_marker:
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()

@@ -260,6 +260,20 @@ def test_data_in_memory_only_is_saved_before_a_planned_stop(spec, seen, under, a
 
 @anything
 @given(specs, snapshots(), rules, days)
+def test_a_server_that_goes_on_is_told_to_save_only_into_folders_of_its_own(
+    spec, seen, under, ahead
+):
+    found = plan(spec, seen, under, ahead).actions
+    saves = (a.SaveDataset, a.SaveInBackground, a.NoteData)
+    at = next((n for n, action in enumerate(found) if isinstance(action, saves)), None)
+    if at is None or seen.files.folders_ready or not spec.serves:
+        return
+
+    assert any(isinstance(action, a.PrepareFolders) for action in found[:at])
+
+
+@anything
+@given(specs, snapshots(), rules, days)
 def test_files_of_data_are_only_discarded_where_nothing_may_be_kept_in_them(
     spec, seen, under, ahead
 ):

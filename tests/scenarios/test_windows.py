@@ -79,7 +79,9 @@ def test_an_edit_waits_with_its_disturbing_part_and_survives_a_crash_meanwhile(
         assert "StopContainer" in host.ctl("plan", tenant.name)
 
         # A server that crashes comes back as what clients know.
+        crashed = tenant.run_id()
         os.kill(tenant.inspect()["State"]["Pid"], signal.SIGKILL)
+        eventually(lambda: tenant.run_id() != crashed)
         load.go_on()
         tenant.settle()
         assert (tenant.port(), tenant.container().id) == (port, container)

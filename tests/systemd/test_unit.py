@@ -169,9 +169,12 @@ def test_the_daemon_does_all_its_work_under_the_restrictions_of_the_unit(confine
     run, data = tenant.folder / "run/1", tenant.data
     run.chmod(0o755)
     os.chown(data, 0, 0)
-    tenant.edit({"restartedAt": "2026-01-31T12:00:00Z"}).settle()
+    tenant.edit({"cpus": 1.5}).settle()
     assert run.stat().st_mode & 0o777 == 0o700
     assert data.stat().st_uid != 0
+    os.chown(data, 0, 0)
+    tenant.edit({"restartedAt": "2026-01-31T12:00:00Z"}).settle()
+    assert tenant.data != data
     assert tenant.get("greeting") == "hello"
 
     # Nothing under etc can be written by it, whatever its code may try.
