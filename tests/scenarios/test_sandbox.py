@@ -4,6 +4,7 @@ import pytest
 
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
+from tests.scenarios.test_isolation import dial, dial_from
 from tests.scenarios.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -51,6 +52,19 @@ def test_a_server_in_a_sandbox_publishes_nothing_itself(boxed):
         assert host["Memory"] == host["MemorySwap"] > 0
         assert host["PidsLimit"] > 0
         assert user != "0:0"
+
+
+def test_no_neighbour_reaches_a_sandbox(fleet, boxed):
+    boxed.edit({"access": {"mode": "dual-mode"}}).settle()
+    beside = fleet.tenant("beside").write({}).settle()
+    (network,) = boxed.sandbox().attrs["NetworkSettings"]["Networks"].values()
+    (other,) = beside.inspect()["NetworkSettings"]["Networks"].values()
+    assert network["NetworkID"] == other["NetworkID"]
+
+    assert dial_from([], network["IPAddress"], 6379)
+    assert not dial(beside, network["IPAddress"], 6379)
+    assert not dial(beside, network["IPAddress"], 6380)
+    assert not dial(beside, network["Gateway"], boxed.port("plain"))
 
 
 def test_live_changes_stay_live_in_a_sandbox(fleet, boxed):
