@@ -168,6 +168,9 @@ def plan_return(
 def _flaw(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> str:
     """Return what is wrong with the container or the server of a trial, or empty."""
     server, since = seen.server, container.started_at or seen.at
+    sandbox = seen.container(Role.SANDBOX)
+    if container.joined and (sandbox is None or sandbox.container_id != container.joined):
+        return "its sandbox is gone"  # it can be started in no other
     match container.liveness:
         case Liveness.CREATED:
             return f"it cannot be started: {container.error}" if container.error else ""
