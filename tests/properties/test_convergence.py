@@ -522,6 +522,21 @@ def test_whatever_hands_harmed_before_and_behind_a_cut_is_mended_by_one_visit(
     assert plan(world, after, rules=rules).actions == ()
 
 
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_a_sandbox_that_is_lost_while_its_tenant_moves_in_keeps_nobody_down(cut):
+    world, before = new_world(), tenant("acme")
+    boxed = replace(before, strategy=UpgradeStrategy.HANDOVER)
+    visit(world, before)
+    visit(world, boxed, cut=cut)
+    lose_sandbox(world)
+
+    visit(world, boxed)
+    boxed = insistent(world, boxed)
+    visit(world, boxed)
+
+    assert complaints(world, boxed) == []
+
+
 @pytest.mark.parametrize("harm", [*HARMS, set_directives, open_the_door])
 def test_every_harm_is_seen_by_the_oracle(harm):
     """Or else the test above would prove nothing about it."""
