@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = Path(tempfile.gettempdir()) / "cachepilot-scenario-slots"
-_SLOTS = 25
-_FIRST_PORT = 20_000
-_PORTS_EACH = 400
+_SLOTS = 16
+_FIRST_PORT = 12_000
+# A deleted tenant keeps its port, and one host may see every tenant of a whole run.
+_PORTS_EACH = 1200
+_PORTS_OF_A_KIND = 550
 
 
 class Slot:
@@ -42,21 +44,22 @@ class Slot:
 
     @property
     def metrics_port(self) -> int:
-        return self._first + 390
+        return self._first + 1190
 
     def free_port(self, number: int) -> int:
         """Return one of thirty ports that no range of the settings holds."""
-        return self._first + 360 + number
+        return self._first + 2 * _PORTS_OF_A_KIND + number
 
     def settings(self) -> dict[str, object]:
-        first, uid = self._first, 720_000 + self.number * 1000
+        first, plain = self._first, self._first + _PORTS_OF_A_KIND
+        uid = 720_000 + self.number * 1200
         return {
             "network": {"subnets": [self.subnet]},
             "ports": {
-                "tls": {"first": first, "last": first + 179},
-                "plain": {"first": first + 180, "last": first + 359},
+                "tls": {"first": first, "last": plain - 1},
+                "plain": {"first": plain, "last": plain + _PORTS_OF_A_KIND - 1},
             },
-            "uids": {"first": uid, "last": uid + 999},
+            "uids": {"first": uid, "last": uid + 1199},
             "listen": {"port": self.metrics_port},
         }
 
