@@ -8,7 +8,7 @@ from pathlib import Path
 
 _FOLDER = Path(tempfile.gettempdir()) / "cachepilot-scenario-slots"
 _SLOTS = 16
-_FIRST_PORT = 12_000
+_FIRST_PORT = 13_000
 # A deleted tenant keeps its port, and one host may see every tenant of a whole run.
 _PORTS_EACH = 1200
 _PORTS_OF_A_KIND = 550
