@@ -14,7 +14,7 @@ import redis.exceptions
 
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import is_saturated, why
-from cachepilot.adapters.redis_ordering import Ordering
+from cachepilot.adapters.redis_ordering import Ordering, execute
 from cachepilot.adapters.redis_sample import (
     READER,
     READER_RULES,
@@ -116,9 +116,7 @@ class DataComparison(Ordering):
         password = Secret(secrets.token_urlsafe(32))
         sha256 = hashlib.sha256(password.reveal().encode()).hexdigest()
         daemon = self._connections.get(tenant_name, instance)
-        daemon.execute_command(  # type: ignore[no-untyped-call] # redis-py leaves it untyped
-            "ACL SETUSER", READER, "reset", f"#{sha256}", *READER_RULES
-        )
+        execute(daemon, "ACL SETUSER", READER, "reset", f"#{sha256}", *READER_RULES)
         try:
             with self._connections.opened(
                 tenant_name, instance, user=READER, password=password

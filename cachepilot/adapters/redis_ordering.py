@@ -16,7 +16,7 @@ from cachepilot.adapters.redis_errors import why
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.spec.document import TenantName
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
 
 Reply = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Ordering:
 
     @contextmanager
     def _order(
-        self, tenant_name: TenantName, instance: int, what: str, *, reason: str
+        self, tenant_name: TenantName, instance: int, what: str, *, reason: str = "OrderRefused"
     ) -> Iterator[redis.Redis]:
         """Give a connection for one order; a refusal is final, a broken connection is not."""
         try:
@@ -60,7 +60,7 @@ class Ordering:
         self, tenant_name: TenantName, instance: int, *flags: str
     ) -> Reply:
         for _ in self._pauses(timedelta(minutes=10)):
-            with self._order(tenant_name, instance, "ask", reason="OrderRefused") as client:
+            with self._order(tenant_name, instance, "ask the server") as client:
                 info: Reply = client.info("persistence")
             if not any(info.get(flag) for flag in flags):
                 return info
@@ -74,3 +74,8 @@ class Ordering:
             if self._monotonic() >= end or self._stopping.wait(pause):
                 return
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def execute(client: redis.Redis, *words: str) -> Any:  # noqa: ANN401 - whatever a server answers
+    """Give an order that redis-py has no method for, or a worse one."""
+    return client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped

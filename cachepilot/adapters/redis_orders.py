@@ -14,6 +14,7 @@ import redis.exceptions
 from cachepilot.adapters.redis_comparison import DataComparison
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import is_busy, why
+from cachepilot.adapters.redis_ordering import execute
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
@@ -86,7 +87,7 @@ class RedisOrders(DataComparison):
     def _save_slowly(self, client: redis.Redis) -> None:
         """SAVE answers when it is done, which takes as long as the data is large."""
         connection = cast("redis.Connection", client.connection)
-        connection.send_command("SAVE")  # type: ignore[no-untyped-call] # as in _execute
+        connection.send_command("SAVE")  # type: ignore[no-untyped-call] # redis-py leaves it untyped
         for _ in self._pauses(LONGEST_STOP):
             if connection.can_read(timeout=0):
                 connection.read_response()
@@ -95,7 +96,7 @@ class RedisOrders(DataComparison):
 
     def resume_writes(self, tenant_name: TenantName, *, instance: int) -> None:
         """End a pause of writes; fine when there is none."""
-        with self._order(tenant_name, instance, "resume writes", reason="OrderRefused") as client:
+        with self._order(tenant_name, instance, "resume writes") as client:
             client.client_unpause()
 
     def save_in_background(self, tenant_name: TenantName, *, instance: int) -> None:
@@ -132,10 +133,10 @@ class RedisOrders(DataComparison):
 
     def end_script(self, tenant_name: TenantName, *, instance: int) -> None:
         """End the script or function that runs; fine when there is none."""
-        with self._order(tenant_name, instance, "end a script", reason="OrderRefused") as client:
+        with self._order(tenant_name, instance, "end a script") as client:
             for order in ("SCRIPT KILL", "FUNCTION KILL"):
                 try:
-                    _execute(client, order)
+                    execute(client, order)
                 except redis.exceptions.ResponseError as error:
                     if str(error).startswith("UNKILLABLE"):
                         raise WaitingError(
@@ -148,7 +149,7 @@ class RedisOrders(DataComparison):
 
     def purge_memory(self, tenant_name: TenantName, *, instance: int) -> None:
         """Ask the allocator to return freed pages."""
-        with self._order(tenant_name, instance, "purge memory", reason="OrderRefused") as client:
+        with self._order(tenant_name, instance, "purge memory") as client:
             client.memory_purge()
 
     def set_directives(
@@ -158,7 +159,7 @@ class RedisOrders(DataComparison):
         words = [word for pair in directives for word in pair]
         what = f"set {', '.join(name for name, _ in directives)}"
         with self._order(tenant_name, instance, what, reason="DirectiveRefused") as client:
-            _execute(client, "CONFIG SET", *words)
+            execute(client, "CONFIG SET", *words)
 
     def set_user(self, tenant_name: TenantName, *, instance: int, user: AclUser) -> None:
         """Replace everything about one user in one call."""
@@ -166,7 +167,7 @@ class RedisOrders(DataComparison):
         rules = user.rules(tuple(f"#{sha256}" for sha256 in passwords))
         what = f"set user {user.name}"
         with self._order(tenant_name, instance, what, reason="UserRefused") as client:
-            _execute(client, "ACL SETUSER", user.name, "reset", *rules)
+            execute(client, "ACL SETUSER", user.name, "reset", *rules)
 
     def prove_login(
         self, tenant_name: TenantName, *, instance: int, user: str, passwords: tuple[int, ...]
@@ -191,7 +192,3 @@ class RedisOrders(DataComparison):
         what = f"delete user {user}"
         with self._order(tenant_name, instance, what, reason="UserRefused") as client:
             client.acl_deluser(user)
-
-
-def _execute(client: redis.Redis, *words: str) -> None:
-    client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped

@@ -7,17 +7,14 @@ new one needs it to log in once.
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 import redis
 import redis.exceptions
 
-from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import why
+from cachepilot.adapters.redis_ordering import Ordering, Reply, execute
 from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.snapshot import SeenReplication, Unreachable
@@ -35,30 +32,10 @@ _FOR_YEARS = 10 * 365 * 24 * 3600 * 1000
 _CLOSE_ENOUGH = 64 * 1024
 _PATIENCE_TO_BE_CLOSE, _PATIENCE_TO_MEET = timedelta(seconds=2), timedelta(milliseconds=150)
 _TRY_AGAIN = timedelta(seconds=2)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
-
-Reply = dict[str, Any]
 
 
-class RedisReplication:
-    """Orders and asks two servers of one tenant.
-
-    Args:
-        connections: Kept connections.
-        monotonic: Seconds that never jump.
-        stopping: Set when the daemon stops; ends every wait.
-    """
-
-    def __init__(
-        self,
-        connections: ManagementConnections,
-        *,
-        monotonic: Callable[[], float],
-        stopping: threading.Event,
-    ) -> None:
-        self._connections = connections
-        self._monotonic = monotonic
-        self._stopping = stopping
+class RedisReplication(Ordering):
+    """Orders and asks two servers of one tenant."""
 
     # Questions --------------------------------------------------------------------------------
 
@@ -67,7 +44,7 @@ class RedisReplication:
         try:
             client = self._connections.get(tenant_name, instance)
             info: Reply = client.info("replication")
-            held = _execute(client, "CONFIG GET", "masterauth")
+            held = execute(client, "CONFIG GET", "masterauth")
         except (redis.exceptions.RedisError, UnavailableError, OSError) as error:
             self._connections.drop(tenant_name, instance)
             return Unreachable(why(error))
@@ -91,14 +68,14 @@ class RedisReplication:
     ) -> None:
         """Draw a password for a user that may only replicate, and let *instance* do so with it."""
         password = Secret(secrets.token_urlsafe(_PASSWORD_BYTES))
-        with self._order(tenant_name, leader, "prepare to be replicated") as client:
+        with self._order(tenant_name, leader, "prepare the replication") as client:
             rules = ("reset", "on", f"#{password.sha256()}", *_LINK_COMMANDS)
-            _execute(client, "ACL SETUSER", LINK_USER, *rules)
+            execute(client, "ACL SETUSER", LINK_USER, *rules)
             # Without an end in time: a link that breaks begins anew, and would break again.
             limit = f"replica {buffer} 0 0"
-            _execute(client, "CONFIG SET", "client-output-buffer-limit", limit)
-        with self._order(tenant_name, instance, "replicate") as client:
-            _execute(
+            execute(client, "CONFIG SET", "client-output-buffer-limit", limit)
+        with self._order(tenant_name, instance, "start the replication") as client:
+            execute(
                 client,
                 *("CONFIG SET", "masteruser", LINK_USER, "masterauth", password.reveal()),
                 *("tls-replication", "yes" if encrypted else "no"),
@@ -115,7 +92,7 @@ class RedisReplication:
             StalledError: It cannot write its append-only file (reason ``RewriteFailed``).
         """
         for _ in self._pauses(patience):
-            with self._order(tenant_name, instance, "ask") as client:
+            with self._order(tenant_name, instance, "ask the successor") as client:
                 info: Reply = client.info("all")
             if _is_whole(tenant_name, info):
                 break
@@ -124,9 +101,9 @@ class RedisReplication:
             raise WaitingError(message, retry_after=_TRY_AGAIN)
         # Not the user itself: that would end the link.
         with self._order(tenant_name, leader, "void a password") as client:
-            _execute(client, "ACL SETUSER", LINK_USER, "resetpass")
+            execute(client, "ACL SETUSER", LINK_USER, "resetpass")
         with self._order(tenant_name, instance, "forget a password") as client:
-            _execute(client, "CONFIG SET", "masterauth", "", "masteruser", "")
+            execute(client, "CONFIG SET", "masterauth", "", "masteruser", "")
 
     def drain(
         self, tenant_name: TenantName, *, instance: int, successor: int, pause: timedelta
@@ -137,8 +114,8 @@ class RedisReplication:
             WaitingError: It did not within a moment; nothing is closed, and writes go on.
         """
         with (
-            self._order(tenant_name, instance, "hand over") as old,
-            self._order(tenant_name, successor, "take over") as new,
+            self._order(tenant_name, instance, "hand over the clients") as old,
+            self._order(tenant_name, successor, "ask the successor") as new,
         ):
             if not self._catches_up(old, new, _CLOSE_ENOUGH, _PATIENCE_TO_BE_CLOSE):
                 message = f"the successor of {tenant_name} is too far behind"
@@ -148,18 +125,18 @@ class RedisReplication:
                 old.client_unpause()
                 message = f"the successor of {tenant_name} does not keep up"
                 raise WaitingError(message, retry_after=_TRY_AGAIN)
-            _execute(old, "CONFIG SET", "port", "0", "tls-port", "0")
+            execute(old, "CONFIG SET", "port", "0", "tls-port", "0")
 
     def promote(
         self, tenant_name: TenantName, *, instance: int, listeners: tuple[tuple[str, str], ...]
     ) -> None:
         """Stop replicating and listen; writes wait until they are resumed."""
-        with self._order(tenant_name, instance, "take over") as client:
+        with self._order(tenant_name, instance, "promote the successor") as client:
             # First of all, or a write might be taken that the record does not know of yet.
             client.client_pause(_FOR_YEARS, all=False)
             _replicate(client, "NO", "ONE")
             words = [word for pair in listeners for word in pair]
-            _execute(
+            execute(
                 client,
                 *("CONFIG SET", "tls-replication", "no", "masterauth", "", "masteruser", ""),
                 *(FENCE, "0", *words),
@@ -167,7 +144,7 @@ class RedisReplication:
 
     def fence(self, tenant_name: TenantName, *, instance: int) -> None:
         """Refuse every write from now on, and end every connection but our own."""
-        with self._order(tenant_name, instance, "fence") as client:
+        with self._order(tenant_name, instance, "fence the old server") as client:
             orders = (
                 ("CONFIG SET", FENCE, MOST_REPLICAS, "min-replicas-max-lag", "10"),
                 ("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes"),
@@ -195,35 +172,14 @@ class RedisReplication:
                 return True
         return False
 
-    @contextmanager
-    def _order(self, tenant_name: TenantName, instance: int, what: str) -> Iterator[redis.Redis]:
-        try:
-            yield self._connections.get(tenant_name, instance)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-            self._connections.drop(tenant_name, instance)
-            message = f"cannot let server {instance} of {tenant_name} {what}: {why(error)}"
-            raise UnavailableError(message) from error
-        except redis.exceptions.RedisError as error:
-            message = f"cannot let server {instance} of {tenant_name} {what}: {why(error)}"
-            raise StalledError(message, reason="OrderRefused") from error
-
-    def _pauses(self, patience: timedelta) -> Iterator[None]:
-        """Yield at once and then after growing pauses, until *patience* ends or we stop."""
-        pause, end = _FIRST_PAUSE, self._monotonic() + patience.total_seconds()
-        while True:
-            yield
-            if self._monotonic() >= end or self._stopping.wait(pause):
-                return
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-
 
 def _replicate(client: redis.Redis, *where: str) -> None:
     """Say whom to replicate; the daemon's own user may not, but for this moment."""
-    _execute(client, "ACL SETUSER", DAEMON, "+replicaof")
+    execute(client, "ACL SETUSER", DAEMON, "+replicaof")
     try:
-        _execute(client, "REPLICAOF", *where)
+        execute(client, "REPLICAOF", *where)
     finally:
-        _execute(client, "ACL SETUSER", DAEMON, "-replicaof")
+        execute(client, "ACL SETUSER", DAEMON, "-replicaof")
 
 
 def _is_whole(tenant_name: TenantName, info: Reply) -> bool:
@@ -244,7 +200,3 @@ def _is_whole(tenant_name: TenantName, info: Reply) -> bool:
             reason="RewriteFailed",
         )
     return True
-
-
-def _execute(client: redis.Redis, *words: str) -> Any:  # noqa: ANN401 - whatever a server answers
-    return client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped

@@ -11,6 +11,7 @@ from cachepilot.adapters.probe_server import ProbeServers, UnusableImageError
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import why
+from cachepilot.adapters.redis_ordering import execute
 from cachepilot.errors import StalledError, UnavailableError
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.user_memory import Verdict
@@ -102,10 +103,10 @@ def _try(client: redis.Redis, users: tuple[TriedUser, ...]) -> dict[str, str]:
     refusals = {}
     for user in users:
         try:
-            _order(client, "ACL SETUSER", PROBE, "reset", *user.line.rules(()))
+            execute(client, "ACL SETUSER", PROBE, "reset", *user.line.rules(()))
         except redis.exceptions.ResponseError as error:
             refusals[user.rules] = why(error)
-    _order(client, "ACL DELUSER", PROBE)
+    execute(client, "ACL DELUSER", PROBE)
     return refusals
 
 
@@ -120,7 +121,3 @@ def _with_verdicts(memory: Memory, fresh: tuple[Verdict, ...]) -> Memory:
         if place < _MOST_VERDICTS or each.rules in in_force
     ]
     return replace(memory, verdicts=(*fresh, *kept))
-
-
-def _order(client: redis.Redis, *words: str) -> None:
-    client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
