@@ -23,12 +23,13 @@ from cachepilot.errors import SettingsError
 from cachepilot.plan.rollout import Policy
 from cachepilot.spec.digest import canonical_json, fingerprint
 from cachepilot.spec.directives import SpecModel
-from cachepilot.spec.document import Address, Instant, TenantDocument
+from cachepilot.spec.document import TenantDocument
 from cachepilot.spec.parse import problems_of, validate
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.quantities import Duration, duration_to_text
 from cachepilot.spec.resolve import resolve
 from cachepilot.spec.rules import Rules
+from cachepilot.spec.scalars import Address, Instant
 from cachepilot.spec.schema import draft07
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.spec.tree import Fault, Tree

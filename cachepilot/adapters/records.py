@@ -16,7 +16,8 @@ from cachepilot.adapters.secret import Secret
 from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Memory, Reservation
-from cachepilot.spec.document import NAME_PATTERN, TenantName
+from cachepilot.spec.document import TenantName
+from cachepilot.spec.scalars import NAME_PATTERN
 
 UNKNOWN = "unknown"
 _is_name = re.compile(NAME_PATTERN).match

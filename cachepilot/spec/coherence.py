@@ -21,6 +21,7 @@ from cachepilot.spec.quantities import duration_to_text, size_to_text
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, is_wildcard
 from cachepilot.spec.tree import Fault, Path
+from cachepilot.spec.upgrade import UpgradeStrategy
 from cachepilot.spec.user_faults import find_place_faults, find_user_faults
 
 SHORTEST_LIFETIME = timedelta(hours=1)
@@ -41,6 +42,8 @@ _CLIENT_CERTIFICATES: Path = ("spec", "access", "clientCertificates")
 _CLIENTS: Path = ("spec", "tls", "clients")
 _LIFETIME: Path = ("spec", "tls", "lifetime")
 _RENEW: Path = ("spec", "tls", "renewBefore")
+_FALLBACK: Path = ("spec", "upgrade", "fallback")
+_STRATEGY: Path = ("spec", "upgrade", "strategy")
 _EXTRA: Path = ("spec", "tls", "extraNames")
 _PASSWORD: Path = ("spec", "auth", "passwordFile")
 _ROTATED: Path = ("spec", "auth", "rotatedAt")
@@ -61,6 +64,7 @@ def find_faults(spec: TenantSpec, document: TenantDocument, rules: Rules) -> tup
         *_certificate_faults(spec),
         *_client_faults(spec),
         *_rotation_faults(spec),
+        *_upgrade_faults(spec, document),
         *_name_faults(document, rules),
         *_password_faults(spec, rules),
         *find_user_faults(spec, rules),
@@ -245,6 +249,17 @@ def _rotation_faults(spec: TenantSpec) -> Iterator[Fault]:
             message=f"expected more than auth.grace ({grace}), or ever more passwords would "
             f"work at once; got {every}",
             involves=(_GRACE,),
+        )
+
+
+def _upgrade_faults(spec: TenantSpec, document: TenantDocument) -> Iterator[Fault]:
+    said = document.spec.upgrade
+    if said and said.fallback and spec.strategy is not UpgradeStrategy.HANDOVER:
+        yield Fault(
+            path=_FALLBACK,
+            message=f"has no effect while upgrade.strategy is {spec.strategy.value}",
+            hint="remove it, or set upgrade.strategy to handover",
+            involves=(_STRATEGY,),
         )
 
 

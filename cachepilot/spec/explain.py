@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cachepilot.spec.document import IMAGE_PATTERN, LABEL_KEY_PATTERN, NAME_PATTERN
+from cachepilot.spec.scalars import IMAGE_PATTERN, LABEL_KEY_PATTERN, NAME_PATTERN
 from cachepilot.spec.spelling import did_you_mean, folded
 from cachepilot.spec.tree import Fault, Path, Tree, Value, shorten
 from cachepilot.spec.user_rules import COMMAND_PATTERN, USER_NAME_PATTERN

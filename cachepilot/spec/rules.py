@@ -15,17 +15,9 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, m
 from pydantic_core import PydanticCustomError
 
 from cachepilot.spec.directives import EngineConfig, SpecModel
-from cachepilot.spec.document import (
-    AbsolutePath,
-    AccessMode,
-    Address,
-    DialledName,
-    Image,
-    MemoryPolicy,
-    PersistenceMode,
-    WindowFields,
-)
+from cachepilot.spec.document import AccessMode, MemoryPolicy, PersistenceMode, WindowFields
 from cachepilot.spec.quantities import Duration, Size
+from cachepilot.spec.scalars import AbsolutePath, Address, DialledName, Image
 
 
 def _subnet(text: str) -> str:

@@ -298,6 +298,8 @@ def stalled_reasons() -> frozenset[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and not _is_wait(node):
                 found |= set(_reason_of(node))
+            elif isinstance(node, ast.FunctionDef):
+                found |= set(_usual_reason_of(node))
             elif isinstance(node, ast.AnnAssign) and "_FAILURES" in ast.unparse(node.target):
                 found |= {row[1] for row in ast.literal_eval(node.value or ast.Tuple([]))}
     return frozenset(found) - _OF_EVENTS
@@ -320,6 +322,13 @@ def _reason_of(call: ast.Call) -> Iterator[str]:
     for keyword in call.keywords:
         if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant):
             yield keyword.value.value
+
+
+def _usual_reason_of(function: ast.FunctionDef) -> Iterator[str]:
+    """Yield the reason that a function gives unless it is told another one."""
+    for argument, usual in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        if argument.arg == "reason" and isinstance(usual, ast.Constant):
+            yield usual.value
 
 
 def _text(node: ast.expr, function: ast.FunctionDef) -> str:

@@ -150,6 +150,13 @@ def test_appendfsync_without_an_append_only_file_is_an_error(mode):
     assert not faults(engine=config, persistence={"mode": "aof"})
 
 
+def test_a_fallback_of_a_hand_over_that_never_happens_is_an_error():
+    found = faults(upgrade={"fallback": "restart"})
+
+    assert set(found) == {"spec.upgrade.fallback"}
+    assert not faults(upgrade={"fallback": "restart", "strategy": "handover"})
+
+
 def test_derived_limit_always_satisfies_the_rule():
     for mode in ("none", "rdb", "aof"):
         found = resolve(document(persistence={"mode": mode}, memory={"max": "77MiB"}), Rules())

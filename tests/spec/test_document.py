@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cachepilot.spec.document import Address, DialledName, Image, Instant
+from cachepilot.spec.scalars import Address, DialledName, Image, Instant
 
 
 def accepts(kind: object, text: str) -> bool:
