@@ -30,8 +30,13 @@ def quiet(make_host):
 @pytest.fixture(scope="module", params=ENGINES)
 def tenant(quiet, request):
     made = quiet.tenant(f"lie{request.param}")
-    made.write({"engine": {"image": ENGINES[request.param]}, "access": {"mode": "dual-mode"}})
-    made.settle()
+    made.write(
+        {
+            "engine": {"image": ENGINES[request.param]},
+            "access": {"mode": "dual-mode"},
+            "auth": {"users": [{"name": "app", "keys": ["app:*"], "commands": ["+@read"]}]},
+        }
+    ).settle()
     # The leaf that an earlier look at the names gave, which is good in all but its age.
     shutil.copytree(made.folder / "tls/1", quiet.root / f"{made.name}-leaf")
     made.edit({"tls": {"extraNames": ["cache.example.org"]}}).settle()
@@ -52,6 +57,10 @@ def visit(host):
 
 def set_user(*words):
     return lambda _tenant, admin: admin.execute_command("ACL SETUSER", *words)
+
+
+def delete_user(name):
+    return lambda _tenant, admin: admin.acl_deluser(name)
 
 
 def set_config(**directives):
@@ -102,6 +111,12 @@ LIES = {
                    ("default",)),
     "one password more": (set_user("default", ">somebody"), "CredentialsApplied", ("default",)),
     "no password": (set_user("default", "nopass"), "CredentialsApplied", ("default",)),
+    "a rule of a further user": (set_user("app", "+set"), "CredentialsApplied", ("app",)),
+    "keys of a further user": (set_user("app", "~*"), "CredentialsApplied", ("app",)),
+    "a password of a further user": (set_user("app", ">somebody"), "CredentialsApplied", ("app",)),
+    "a further user gone": (delete_user("app"), "CredentialsApplied", ("app",)),
+    "a rule of the exporter": (set_user("cachepilot-metrics", "+@write"), "CredentialsApplied",
+                               ("cachepilot-metrics",)),
     "a closed account": (set_user("default", "off"), "EndpointsReachable", ("tls", "plain")),
     "an older leaf": (serve_older_leaf, "CertificateServed", ("another certificate",)),
     "a stranger's leaf": (serve_strangers_leaf, "CertificateServed", ("127.0.0.1",)),

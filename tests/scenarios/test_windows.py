@@ -78,6 +78,16 @@ def test_an_edit_waits_with_its_disturbing_part_and_survives_a_crash_meanwhile(
         assert found["message"] in host.ctl("get", "tenants", "-o", "wide", tenant.name)
         assert "StopContainer" in host.ctl("plan", tenant.name)
 
+        # A daemon that dies goes on waiting.
+        with host.unbroken(tenant):
+            host.kill()
+            host.start(env=clock.environment)
+            tenant.edit({"memory": {"max": "25MiB"}}).settle()
+            assert tenant.config("maxmemory") == str(25 * MIB)
+            assert waits(tenant) == found
+            load.go_on()
+        assert load.errors == []
+
         # A server that crashes comes back as what clients know.
         crashed = tenant.run_id()
         os.kill(tenant.inspect()["State"]["Pid"], signal.SIGKILL)
