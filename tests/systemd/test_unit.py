@@ -158,7 +158,7 @@ def test_the_daemon_does_all_its_work_under_the_restrictions_of_the_unit(confine
     assert "CapEff:\t000000000000000b" in status
     assert "NoNewPrivs:\t1" in status
     assert manager.hears("READY=1")
-    assert manager.hears("WATCHDOG=1")
+    eventually(lambda: manager.hears("WATCHDOG=1"))
     assert tenant.put(greeting="hello").get("greeting") == "hello"
 
     # The folders stay as the manager made them, so that readers get to what is published.
