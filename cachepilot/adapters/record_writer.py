@@ -167,12 +167,19 @@ class RecordWriter(ReplacementRecord):
         self._records.amend(tenant_name, lambda memory: replace(memory, wait=wait))
 
     def remember_hand_over(self, tenant_name: TenantName, *, hand_over: HandOver | None) -> None:
-        """Record how far a hand-over is; one that is won makes its successor the server."""
+        """Record how far a hand-over is.
+
+        One that is won makes its successor the server; of one that failed nobody needs the
+        successor's folders any more.
+        """
 
         def remember(memory: Memory) -> Memory:
-            is_won = hand_over is not None and hand_over.phase is HandOverPhase.WON
+            phase = hand_over.phase if hand_over else None
+            is_won, has_failed = phase is HandOverPhase.WON, phase is HandOverPhase.FAILED
             serving = hand_over.instance if hand_over and is_won else memory.instance
-            return replace(memory, hand_over=hand_over, instance=serving)
+            gone = {hand_over.instance} if hand_over and has_failed else set()
+            outgoing = tuple(sorted(gone.union(memory.outgoing)))
+            return replace(memory, hand_over=hand_over, instance=serving, outgoing=outgoing)
 
         self._records.amend(tenant_name, remember)
 

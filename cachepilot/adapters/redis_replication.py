@@ -142,8 +142,15 @@ class RedisReplication(Ordering):
                 *(FENCE, "0", *words),
             )
 
-    def fence(self, tenant_name: TenantName, *, instance: int) -> None:
-        """Refuse every write from now on, and end every connection but our own."""
+    def fence(self, tenant_name: TenantName, *, instance: int, successor: int) -> None:
+        """Refuse every write from now on, and end every connection but our own.
+
+        A pause ends by the wall clock of the server, and whoever orders may be held up: only the
+        offsets tell that nobody wrote in between.
+
+        Raises:
+            WaitingError: It took a write since *successor* stopped replicating.
+        """
         with self._order(tenant_name, instance, "fence the old server") as client:
             orders = (
                 ("CONFIG SET", FENCE, MOST_REPLICAS, "min-replicas-max-lag", "10"),
@@ -155,8 +162,15 @@ class RedisReplication(Ordering):
             connection.send_packed_command(connection.pack_commands(orders))  # type: ignore[no-untyped-call] # redis-py leaves it untyped
             for _ in orders:
                 connection.read_response()
+            written = int(client.info("replication")["master_repl_offset"])
         # Nobody will ask it again.
         self._connections.drop(tenant_name, instance)
+        with self._order(tenant_name, successor, "ask the successor") as client:
+            # Its own history begins behind the last byte that it has of the other's.
+            applied = int(client.info("replication")["second_repl_offset"]) - 1
+        if written != applied:
+            message = f"the server of {tenant_name} took a write while another was to take over"
+            raise WaitingError(message, retry_after=_TRY_AGAIN)
 
     # The rest ---------------------------------------------------------------------------------
 

@@ -261,7 +261,7 @@ def _hand_over(action: a.HandOverAction, writers: Writers) -> None:
             servers.drain(name, instance=instance, successor=successor, pause=pause)
         case a.OpenSuccessor(listeners=listeners):
             servers.promote(name, instance=instance, listeners=listeners)
-        case a.FenceServer():
-            servers.fence(name, instance=instance)
+        case a.FenceServer(successor=successor):
+            servers.fence(name, instance=instance, successor=successor)
         case _:
             assert_never(action)

@@ -50,5 +50,10 @@ class HandOverWriter(Protocol):
     ) -> None:
         """Stop replicating and listen; writes wait until resumed, for years if need be."""
 
-    def fence(self, tenant_name: TenantName, *, instance: int) -> None:
-        """Refuse every write from now on, and end every connection but our own."""
+    def fence(self, tenant_name: TenantName, *, instance: int, successor: int) -> None:
+        """Refuse every write from now on, and end every connection but our own.
+
+        Raises:
+            WaitingError: It took a write since *successor* stopped replicating, because its pause
+                was over too soon; *successor* must not win.
+        """

@@ -160,7 +160,10 @@ class FakeMemoryWriter(FakeReplacementMemory, _Writer):
         instance = hand_over.instance if is_won else memory.instance
         if instance != memory.instance:
             self.world.crown(tenant_name)
-        self._amend(tenant_name, hand_over=hand_over, instance=instance)
+        failed = hand_over is not None and hand_over.phase is HandOverPhase.FAILED
+        gone = {hand_over.instance} if failed else set()
+        outgoing = tuple(sorted(gone.union(memory.outgoing)))
+        self._amend(tenant_name, hand_over=hand_over, instance=instance, outgoing=outgoing)
 
     def remember_wait(self, tenant_name, *, wait):
         self._amend(tenant_name, wait=wait)
@@ -453,11 +456,13 @@ class FakeHandOverWriter(_Writer):
             taken = tenant_of(other) == tenant_name and other != key
             assert not (taken and ports), "address in use"
 
-    def fence(self, tenant_name, *, instance):
+    def fence(self, tenant_name, *, instance, successor):
         self._effect()
         server = self._server(tenant_name, instance)
         server.directives[FENCE] = MOST_REPLICAS
         server.has_clients = False
+        if server.data != self._server(tenant_name, successor).data:
+            raise WaitingError("it took a write", retry_after=timedelta(seconds=2))
 
     def _server(self, name, instance):
         server = self.world.connect(self.world.key(name, instance))

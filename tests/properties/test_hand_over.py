@@ -6,17 +6,21 @@ server that does not stay, so whatever was acknowledged must be there in the end
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachepilot.observe.memory import HandOverPhase
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import Disruption
 from cachepilot.spec.document import AccessMode, PersistenceMode
 from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.scenes import plan
+from tests.fakes.writers import FakeHandOverWriter
 from tests.properties.test_convergence import complaints, new_world, visit
 
 NAME = "acme"
@@ -178,3 +182,129 @@ def test_a_successor_that_dies_never_wins_and_is_not_tried_again(spec, change):
 
     visit(world, spec)
     assert complaints(world, spec) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(boxed, changes)
+def test_a_write_that_a_pause_let_through_too_soon_is_kept(spec, change):
+    world, after = served(spec), replace(spec, **change)
+    promote, let_in = FakeHandOverWriter.promote, []
+
+    def promote_slowly(self, *words, **named):
+        promote(self, *words, **named)
+        if not let_in:
+            world.end_pauses()
+            let_in.append(world.write(NAME, 2))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeHandOverWriter, "promote", promote_slowly)
+        for _ in range(3):
+            visit(world, after)
+
+    assert let_in == [True]
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == 2
+    assert world.memory(NAME).instance == 2
+
+
+def cut_when(world, after, is_so):
+    """Return the world whose daemon died at the first moment at which *is_so*."""
+    for cut in range(40):
+        twin = copy.deepcopy(world)
+        visit(twin, after, cut=cut)
+        if is_so(twin):
+            return twin
+    raise AssertionError("it is never so")
+
+
+def phase_of(world):
+    begun = world.memory(NAME).hand_over
+    return begun and begun.phase
+
+
+@pytest.mark.parametrize("mode", PersistenceMode)
+def test_writes_are_resumed_by_whoever_can_ask_again(mode):
+    spec = tenant(NAME, strategy=UpgradeStrategy.HANDOVER, persistence=mode)
+    world, after = served(spec), replace(spec, image="redis:8.2")
+    world = cut_when(world, after, lambda each: phase_of(each) is HandOverPhase.WON)
+    assert world.servers[NAME].writes_paused
+
+    world.kept.pop(NAME, None)
+    world.servers[NAME].crowded = True
+    visit(world, after)
+    world.servers[NAME].crowded = False
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert plan(world, after).actions == ()
+    assert world.write(NAME, 2)
+
+
+@pytest.mark.parametrize("mode", PersistenceMode)
+def test_a_server_that_cannot_be_asked_is_opened_again_before_anything_is_forgotten(mode):
+    spec = tenant(NAME, strategy=UpgradeStrategy.HANDOVER, persistence=mode)
+    world, after = served(spec), replace(spec, image="redis:8.2")
+    world = cut_when(world, after, lambda each: each.servers[NAME].directives["tls-port"] == "0")
+    assert phase_of(world) is HandOverPhase.CLOSING
+
+    world.kept.pop(NAME, None)
+    world.servers[NAME].crowded = True
+    visit(world, spec)
+    assert phase_of(world) is HandOverPhase.CLOSING
+    world.servers[NAME].crowded = False
+    visit(world, spec)
+
+    assert complaints(world, spec) == []
+    assert world.memory(NAME).hand_over is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxed, changes, st.integers(0, 12))
+def test_a_server_that_cannot_be_asked_for_a_moment_is_not_restarted_for_it(spec, change, cut):
+    world, after = served(spec), replace(spec, **change)
+    visit(world, after, cut=cut)
+    run_id = world.servers[NAME].run_id
+
+    world.kept.pop(NAME, None)
+    world.servers[NAME].crowded = True
+    for _ in range(2):
+        visit(world, after)
+    assert world.servers[NAME].run_id == run_id
+    world.servers[NAME].crowded = False
+    assert world.write(NAME, 2)
+    visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == 2
+    assert world.containers[NAME].joined
+
+
+def test_a_missed_answer_makes_nobody_try_again_what_failed():
+    spec = tenant(NAME, strategy=UpgradeStrategy.HANDOVER, persistence=PersistenceMode.AOF)
+    world, after = served(spec), replace(spec, image="redis:8.2")
+    world = cut_when(world, after, lambda each: f"{NAME}.successor" in each.servers)
+    world.kill(f"{NAME}.successor")
+    visit(world, after)
+    assert plan(world, after).blocked.reason == "HandOverFailed"
+
+    world.kept.pop(NAME, None)
+    world.servers[NAME].crowded = True
+    visit(world, after)
+    world.servers[NAME].crowded = False
+
+    assert plan(world, after).blocked.reason == "HandOverFailed"
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxed, changes, st.integers(0, 6))
+def test_nothing_stays_of_a_successor_that_failed(spec, change, cut):
+    world, after = served(spec), replace(spec, **change)
+    world = cut_when(world, after, lambda each: f"{NAME}.successor" in each.servers)
+    number = world.memory(NAME).hand_over.instance
+    world.kill(f"{NAME}.successor")
+
+    visit(world, after, cut=cut)
+    visit(world, after)
+
+    assert (NAME, number) not in world.disks
+    assert world.memory(NAME).outgoing == ()

@@ -2,14 +2,15 @@
 
     faulty_daemon.py FAULT_FILE --root DIR
 
-Once FAULT_FILE exists, effects are counted; the one whose number stands in it meets the fault that
-stands behind it. The file is gone once that has come to pass.
+Once FAULT_FILE exists, effects are counted; the one whose number or name stands in it meets the
+fault that stands behind it. The file is gone once that has come to pass.
 """
 
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from cachepilot.wiring import build
 DIE_BEFORE, DIE_AFTER = "die before", "die after"
 REFUSE, LOSE_REPLY = "refuse", "lose the reply"
 FAULTS = (DIE_BEFORE, LOSE_REPLY, DIE_AFTER, REFUSE)
+# The daemon goes on, but only after every pause of a moment is over.
+HOLD_UP, _HELD_UP = "hold up", 12.0
 
 
 class Fuse:
@@ -35,14 +38,14 @@ class Fuse:
         self._fault_file = fault_file
         self._count = 0
 
-    def burn(self) -> str:
+    def burn(self, name: str) -> str:
         try:
             number, fault = self._fault_file.read_text().split(maxsplit=1)
         except FileNotFoundError:
             self._count = 0
             return ""
         self._count += 1
-        if self._count != int(number):
+        if number not in (str(self._count), name):
             return ""
         self._fault_file.unlink()
         return fault
@@ -59,7 +62,7 @@ class Watched:
         effect = getattr(self._writer, name)
 
         def watched(*positional: object, **named: object) -> object:
-            fault = self._fuse.burn()
+            fault = self._fuse.burn(name)
             if fault == DIE_BEFORE:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault == REFUSE:
@@ -67,6 +70,8 @@ class Watched:
             reply = effect(*positional, **named)
             if fault == DIE_AFTER:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if fault == HOLD_UP:
+                time.sleep(_HELD_UP)
             if fault == LOSE_REPLY:
                 raise UnavailableError(f"cannot {name}: its reply was lost")
             return reply

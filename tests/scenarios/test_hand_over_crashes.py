@@ -5,6 +5,7 @@ with the connections they have, and with new ones where they get in.
 """
 
 import os
+import threading
 from contextlib import suppress
 
 import docker.errors
@@ -12,7 +13,7 @@ import pytest
 import redis
 
 from tests.scenarios.conftest import SHARED_ENGINE
-from tests.scenarios.faulty_daemon import DIE_AFTER
+from tests.scenarios.faulty_daemon import DIE_AFTER, HOLD_UP
 from tests.scenarios.host import REDIS_7, REDIS_8
 from tests.scenarios.private_engine import PrivateEngine
 from tests.scenarios.test_crashes import faults, is_done, start, sweep
@@ -97,6 +98,39 @@ def test_whatever_goes_wrong_with_an_effect_nothing_acknowledged_is_lost(host, k
         assert tenant.record()["memory"]["hand_over"] is None, case
         assert len(list((tenant.folder / "data").iterdir())) == 1, case
         clients[tenant.name].close()
+
+
+def test_what_a_pause_that_was_over_too_soon_let_through_is_kept(host):
+    start(host)
+    tenant = host.tenant("held").write(BOXED | AOF).settle()
+    acknowledged = [0]
+
+    def write_on(client):
+        with suppress(*_LOST):
+            while client.set("early", str(acknowledged[0] + 1)):
+                acknowledged[0] += 1
+
+    with tenant.client(
+        tenant.listener, single_connection_client=True, socket_timeout=30
+    ) as client:
+        writing = threading.Thread(target=write_on, args=(client,))
+        writing.start()
+        host.put(host.root / "fault", f"promote {HOLD_UP}")
+        tenant.edit({"engine": {"image": REDIS_8}})
+        eventually(lambda: acknowledged[0] and not (host.root / "fault").exists())
+        paused = acknowledged[0]
+        writing.join(60)
+    assert not writing.is_alive()
+    assert acknowledged[0] > paused + 1, "its pause was never over"
+    eventually(
+        lambda: (
+            tenant.inspect()["Config"]["Image"] == REDIS_8
+            and tenant.record()["memory"]["hand_over"] is None
+        ),
+        timeout=90,
+    )
+    tenant.settle()
+    assert int(tenant.get("early")) >= acknowledged[0]
 
 
 @pytest.fixture

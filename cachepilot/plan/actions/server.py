@@ -175,11 +175,15 @@ class OpenSuccessor(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceServer(BaseAction):
-    """Make a server refuse all writes for good and end its clients' connections."""
+    """Make a server refuse all writes for good and end its clients' connections.
+
+    It fails if the server took a write that its successor does not have.
+    """
 
     disruption: ClassVar[Disruption] = Disruption.RECONNECT
 
     instance: int
+    successor: int
 
 
 HandOverAction = FollowServer | AwaitSuccessor | DrainServer | OpenSuccessor | FenceServer

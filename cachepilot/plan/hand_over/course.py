@@ -50,7 +50,9 @@ from cachepilot.plan.hand_over.ending import (
 from cachepilot.plan.hand_over.need import (
     failed_before,
     hand_over_cause,
+    is_asked,
     memory_missing,
+    must_be_asked_first,
     news_buffer,
     patience_to_copy,
     room_to_copy,
@@ -103,13 +105,28 @@ def plan_hand_over(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Cour
     if begun is not None and begun.phase is _CLOSING:
         return Course(actions=tuple(plan_reopening(setting.spec, seen, setting.directives)))
     if begun is not None and begun.phase is _PREPARING:
-        if not isinstance(seen.server, SeenServer) or seen.server.loading:
+        if not is_asked(seen):
             # Whoever serves comes first, and may have to make room for another with that number.
             cause = "the server before has to be looked after"
             return Course(actions=tuple(plan_withdrawal(setting.spec, seen, cause)))
         return Course(actions=tuple(_go_on(setting, seen, begun, cause)))
-    if leftover := tuple(plan_forgetting(setting.spec, seen, needed=cause is not None)):
+    # A server that cannot be asked for a moment does not prove that all is well.
+    needed = cause is not None or not is_asked(seen)
+    if leftover := tuple(plan_forgetting(setting.spec, seen, needed=needed)):
         return Course(actions=leftover)
+    if setting.spec.fallback is not UpgradeFallback.RESTART and must_be_asked_first(
+        setting.spec, seen, setting.reservation
+    ):
+        return Course(
+            actions=(
+                AwaitServer(
+                    tenant_name=setting.spec.name,
+                    cause="another server has to take over from it",
+                    instance=seen.memory.instance,
+                    patience=_PATIENCE,
+                ),
+            )
+        )
     if cause is None or not may_begin or seen.memory.replacement:
         return None
     if blocked := failed_before(seen):
@@ -278,7 +295,7 @@ def _take_over(setting: Setting, seen: Snapshot, begun: HandOver, cause: str) ->
     yield DrainServer(tenant_name=name, cause=cause, instance=old, successor=new, pause=_PAUSE)
     listeners = tuple((each, directives[each]) for each in ("port", "tls-port"))
     yield OpenSuccessor(tenant_name=name, cause=cause, instance=new, listeners=listeners)
-    yield FenceServer(tenant_name=name, cause=cause, instance=old)
+    yield FenceServer(tenant_name=name, cause=cause, instance=old, successor=new)
     yield _remember(name, cause, replace(begun, phase=HandOverPhase.WON))
     yield ResumeWrites(tenant_name=name, cause=cause, instance=new)
     # Clients need not wait for it: only we start this server, and write its file before.

@@ -17,6 +17,7 @@ from cachepilot.observe.snapshot import (
 from cachepilot.plan.actions import (
     Action,
     AwaitRewrite,
+    AwaitServer,
     DiscardInstance,
     FinishRestart,
     RememberHandOver,
@@ -32,12 +33,14 @@ from cachepilot.plan.actions import (
 from cachepilot.plan.persistence import configuration_is, mode_in_force
 from cachepilot.plan.server_config import FENCE, Directives, render
 from cachepilot.plan.shape import wanted_resources
+from cachepilot.plan.stopping import plan_thaw
 from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.tenant import TenantSpec
 
 _ALIVE = (Liveness.RUNNING, Liveness.PAUSED, Liveness.RESTARTING)
 # It holds nothing that is needed, so it need not save.
 _AT_ONCE = timedelta(seconds=1)
+_PATIENCE = timedelta(seconds=5)
 
 
 def is_won(hand_over: HandOver | None) -> bool:
@@ -83,9 +86,12 @@ def plan_forgetting(spec: TenantSpec, seen: Snapshot, *, needed: bool) -> Iterat
 def plan_reopening(spec: TenantSpec, seen: Snapshot, directives: Directives) -> Iterator[Action]:
     """Yield what lets clients into the old server again, which may have been closed to them.
 
-    First of all the successor goes: it may listen on the very same ports.
+    First of all the successor goes: it may listen on the very same ports. Clients come before the
+    file, which a full disk may refuse. A server that runs but does not answer is waited for, as
+    nothing else remembers that it is closed.
     """
     begun, server, instance = seen.memory.hand_over, seen.server, seen.memory.instance
+    container = seen.container(Role.SERVER)
     uid = seen.memory.reservation.uid if seen.memory.reservation else 0
     if begun is None:
         return
@@ -96,12 +102,14 @@ def plan_reopening(spec: TenantSpec, seen: Snapshot, directives: Directives) -> 
     )
     if not is_open:
         yield from _end(spec, seen.container(Role.SUCCESSOR), cause)
-    text = render(directives)
-    if not configuration_is(seen, text):
-        yield WriteConfiguration(
-            tenant_name=spec.name, cause=cause, instance=instance, uid=uid, text=text
+    if container and container.liveness is Liveness.PAUSED:
+        yield plan_thaw(spec, container)
+    is_silent = container and container.liveness in (Liveness.RUNNING, Liveness.PAUSED)
+    if is_silent and not isinstance(server, SeenServer):
+        yield AwaitServer(
+            tenant_name=spec.name, cause=cause, instance=instance, patience=_PATIENCE
         )
-    if isinstance(server, SeenServer):
+    if is_silent or isinstance(server, SeenServer):
         yield SetDirectives(
             tenant_name=spec.name,
             cause=cause,
@@ -109,6 +117,11 @@ def plan_reopening(spec: TenantSpec, seen: Snapshot, directives: Directives) -> 
             directives=((FENCE, "0"), *listeners.items()),
         )
         yield ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)
+    text = render(directives)
+    if not configuration_is(seen, text):
+        yield WriteConfiguration(
+            tenant_name=spec.name, cause=cause, instance=instance, uid=uid, text=text
+        )
     preparing = replace(begun, phase=HandOverPhase.PREPARING)
     yield RememberHandOver(tenant_name=spec.name, cause=cause, hand_over=preparing)
 
@@ -120,14 +133,14 @@ def plan_inheritance(spec: TenantSpec, seen: Snapshot, directives: Directives) -
     """
     container, server, name = seen.container(Role.SERVER), seen.server, spec.name
     cause, instance = "another server is in charge", seen.memory.instance
-    if isinstance(server, SeenServer):
+    if isinstance(server, SeenServer) and not server.loading:
         listeners = tuple((each, directives[each]) for each in ("port", "tls-port"))
         if any(server.directive(each) != value for each, value in listeners):
             yield SetDirectives(
                 tenant_name=name, cause=cause, instance=instance, directives=listeners
             )
-        if seen.predecessors or (container and container.resources.restart == "no"):
-            yield ResumeWrites(tenant_name=name, cause=cause, instance=instance)
+        # Whatever else was tidied up already: nothing but an answer proves that it was resumed.
+        yield ResumeWrites(tenant_name=name, cause=cause, instance=instance)
     if container and container.resources.restart == "no":
         resources = replace(container.resources, restart=wanted_resources(spec).restart)
         yield UpdateResources(

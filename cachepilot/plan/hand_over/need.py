@@ -8,6 +8,7 @@ from cachepilot.observe.memory import HandOverPhase, Reservation
 from cachepilot.observe.snapshot import (
     Liveness,
     Role,
+    SeenContainer,
     SeenServer,
     Snapshot,
 )
@@ -33,17 +34,8 @@ def hand_over_cause(
     It is possible where a server that can be asked shares the right sandbox: what needs another
     sandbox, or concerns a server that is down, is a matter of starting and stopping.
     """
-    container, sandbox = seen.container(Role.SERVER), seen.container(Role.SANDBOX)
-    if not spec.in_sandbox or container is None or sandbox is None:
-        return None
-    is_well = (
-        container.liveness is sandbox.liveness is Liveness.RUNNING
-        and sandbox_cause(spec, seen, reservation) is None
-        and stranded_cause(seen, container) is None
-        and container.joined == sandbox.container_id
-    )
-    server = seen.server
-    if not is_well or not isinstance(server, SeenServer) or cannot_be_quiet(spec, seen):
+    container, server = _well_boxed(spec, seen, reservation), seen.server
+    if container is None or not isinstance(server, SeenServer) or cannot_be_quiet(spec, seen):
         return None
     workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
     if cause := shape_drift(workload.shape, container.shape):
@@ -53,6 +45,37 @@ def hand_over_cause(
         return f"restartedAt is {wish}"
     stuck = [name for name, _, _ in differences(directives, server) if needs_restart(name)]
     return f"only another server has {', '.join(stuck)} as wanted" if stuck else None
+
+
+def must_be_asked_first(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> bool:
+    """Return whether a server has to be replaced that could take part, but does not answer."""
+    container, wish = _well_boxed(spec, seen, reservation), spec.restarted_at
+    if container is None or is_asked(seen):
+        return False
+    workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
+    is_wished = wish is not None and wish != seen.memory.restarted_at
+    return is_wished or shape_drift(workload.shape, container.shape) is not None
+
+
+def is_asked(seen: Snapshot) -> bool:
+    """Return whether the server said how it is."""
+    return isinstance(seen.server, SeenServer) and not seen.server.loading
+
+
+def _well_boxed(
+    spec: TenantSpec, seen: Snapshot, reservation: Reservation
+) -> SeenContainer | None:
+    """Return the container of a server that runs in the right sandbox, or None."""
+    container, sandbox = seen.container(Role.SERVER), seen.container(Role.SANDBOX)
+    if not spec.in_sandbox or container is None or sandbox is None:
+        return None
+    is_well = (
+        container.liveness is sandbox.liveness is Liveness.RUNNING
+        and sandbox_cause(spec, seen, reservation) is None
+        and stranded_cause(seen, container) is None
+        and container.joined == sandbox.container_id
+    )
+    return container if is_well else None
 
 
 def failed_before(seen: Snapshot) -> Blocked | None:
