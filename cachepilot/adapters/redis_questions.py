@@ -23,7 +23,7 @@ from cachepilot.spec.tree import shorten
 _DATABASE = re.compile(r"db\d+")
 # What INFO has to say beyond these takes longer to parse than all the other answers.
 _SECTIONS = ("server", "clients", "memory", "persistence", "keyspace")
-# Far more than an honest server has; a dishonest one must not fill our logs.
+# Of those that are not ours, at a time; a dishonest server must not fill our logs.
 _MOST_USERS = 32
 _LONGEST_NAME, _LONGEST_VALUE, _LONGEST_RULES = 64, 1024, 8192
 _BEYOND_COUNTING = 1 << 63
@@ -87,7 +87,8 @@ class RedisQuestions:
             if info.get("loading"):
                 return self._seen(tenant_name, info, {}, {})
             users: Reply = dict(zip(expected, ours, strict=True))
-            strangers = [str(name) for name in found[:_MOST_USERS] if name not in users]
+            names = (str(name) for name in found)
+            strangers = [name for name in names if name not in users][:_MOST_USERS]
             asked_again = (("ACL GETUSER", name) for name in strangers)
             users |= zip(strangers, _ask_together(client, *asked_again), strict=True)
             asked = {name: value for name, value in values.items() if name in directives}

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -27,8 +26,8 @@ from cachepilot.wiring import build
 DIE_BEFORE, DIE_AFTER = "die before", "die after"
 REFUSE, LOSE_REPLY = "refuse", "lose the reply"
 FAULTS = (DIE_BEFORE, LOSE_REPLY, DIE_AFTER, REFUSE)
-# The daemon goes on, but only after every pause of a moment is over.
-HOLD_UP, _HELD_UP = "hold up", 12.0
+# The daemon stands still until somebody lets it go on.
+HOLD_UP = "hold up"
 
 
 class Fuse:
@@ -71,7 +70,7 @@ class Watched:
             if fault == DIE_AFTER:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault == HOLD_UP:
-                time.sleep(_HELD_UP)
+                os.kill(os.getpid(), signal.SIGSTOP)
             if fault == LOSE_REPLY:
                 raise UnavailableError(f"cannot {name}: its reply was lost")
             return reply

@@ -199,6 +199,27 @@ def test_users_that_somebody_edited_are_told_and_mended_within_a_visit(fleet, en
         tenant.settle()
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_as_many_users_as_a_host_allows_hide_nobody(fleet, engine):
+    tenant = new_tenant(fleet, f"many{engine}", engine)
+    said = [
+        {"name": f"user{number:02}", "keys": ["app:*"], "commands": ["+@read", "+ping"]}
+        for number in range(16)
+    ]
+    tenant.edit(users(*said)).settle()
+    with tenant.admin() as admin:
+        admin.execute_command("ACL", "SETUSER", "zz", "on", "nopass", "~*", "+@all")
+
+        with as_user(tenant, "user15") as removed:
+            assert removed.ping()
+            tenant.edit(users(*said[:-1])).settle()
+            with pytest.raises(redis.ConnectionError):
+                removed.ping()
+        names = set(admin.acl_users())
+    assert not names & {"zz", "user15", "cachepilot-twin-user15"}
+    assert {user["name"] for user in said[:-1]} < names
+
+
 def without_flag(rules):
     """Leave out what engines report differently for the same rules."""
     return {
