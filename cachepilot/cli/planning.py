@@ -13,7 +13,7 @@ from cachepilot.cli.invocation import Invocation
 from cachepilot.cli.output import print_text
 from cachepilot.clock import rfc3339
 from cachepilot.observe.memory import Memory
-from cachepilot.observe.snapshot import SeenAuthority, SeenFiles, SeenHost, Snapshot
+from cachepilot.observe.snapshot import Role, SeenAuthority, SeenFiles, SeenHost, Snapshot
 from cachepilot.plan.actions import (
     Action,
     Disruption,
@@ -41,6 +41,10 @@ _NOTICED = {
     Disruption.RESTART: "the server restarts, its data is preserved",
     Disruption.DATA_RISK: "data is at risk",
 }
+
+
+# Stands for the content of an image that the daemon has not looked at.
+_UNSEEN_IMAGE = "unseen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,11 @@ def preview(invocation: Invocation, spec: TenantSpec, rules: Rules) -> Preview:
     if status and (status.spec is None or status.spec.image != spec.image):
         # The daemon looked for another image; what it found says nothing about this one.
         seen = replace(seen, image_exists=None, image_id="")
+    container = seen.container(Role.SERVER)
+    if spec.users and not seen.image_id and container and container.shape.image != spec.image:
+        # It is fetched and tried first, and a refusal ends the plan there; whoever reads the plan
+        # must know what comes behind that.
+        seen = replace(seen, image_exists=None, image_id=_UNSEEN_IMAGE)
     turn = _turn_of(spec.name, invocation)
     plan = plan_tenant(spec, seen, rules, now, turn=turn)
     return Preview(name=spec.name, plan=plan, is_new=is_new)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachepilot.cli.exits import Exit
+from cachepilot.cli.failures import CommandError
 from cachepilot.cli.invocation import Invocation, pass_invocation
 from cachepilot.cli.names import names_argument, tenant_names
 from cachepilot.cli.options import dry_run_option, output_option, wait_options
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     "--grace",
     metavar="DURATION",
     help="How long the password before still works, such as 24h; 0s ends it at once. Sets "
-    "spec.auth.grace; without it, what the document or the host says holds.",
+    "spec.auth.grace, which holds for all users and so goes with --user default alone; without "
+    "it, what the document or the host says holds.",
 )
 @click.option(
     "--user",
@@ -59,6 +62,13 @@ def rotate(
     from cachepilot.cli.effect import await_effect
 
     names = tenant_names(words)
+    if grace is not None and user != "default":
+        raise CommandError(
+            "cannot set the grace of one user: it is that of all users of the tenant, and may end "
+            "older passwords of others",
+            exit_code=Exit.USAGE,
+            hint=f"leave --grace out, or `cachepilotctl set NAME spec.auth.grace={grace}` for all",
+        )
     wish = f'"{rfc3339(invocation.surroundings.now())}"'
     prefer = incumbents(invocation)
     more = () if grace is None else ((("spec", "auth", "grace"), grace),)

@@ -166,14 +166,25 @@ USERS = """  auth:
 def test_a_rotation_of_a_user_is_a_wish_in_its_entry(acme):
     acme.write("acme.yaml", TEXT + USERS)
 
-    ended = acme.run("rotate", "acme", "--user", "app", "--grace", "0s")
+    ended = acme.run("rotate", "acme", "--user", "app")
 
     assert (ended.code, ended.out) == (0, "tenant/acme configured\n")
     lines = acme.read("acme.yaml").decode().splitlines()
-    assert lines[-2:] == ['        rotatedAt: "2026-03-01T12:00:00Z"', "    grace: 0s"]
+    assert lines[-1] == '        rotatedAt: "2026-03-01T12:00:00Z"'
     assert "      - name: web  # the shop" in lines
     parsed = parse(SpecFolder(acme.paths.tenants_d).get("acme").tree, Rules())
     assert [user.rotated_at for user in parsed.spec.users] == [None, "2026-03-01T12:00:00Z"]
+
+
+def test_the_rotation_of_one_user_does_not_end_older_passwords_of_others(acme):
+    acme.write("acme.yaml", TEXT + USERS)
+
+    ended = acme.run("rotate", "acme", "--user", "app", "--grace", "0s")
+
+    assert ended.code == 2
+    assert "all users of the tenant" in ended.err
+    assert "set NAME spec.auth.grace=0s" in ended.err
+    assert acme.read("acme.yaml").decode() == TEXT + USERS
 
 
 @pytest.mark.parametrize("text", [TEXT, TEXT + USERS])

@@ -103,6 +103,17 @@ def test_a_change_says_what_clients_will_notice(acme, wish, disruption):
     assert item["plan"]["disruption"] == disruption
 
 
+def test_another_image_restarts_whoever_has_further_users_too(acme):
+    users = "  auth: {users: [{name: app, keys: ['a:*'], commands: ['+@read']}]}\n"
+    visit(acme, TEXT + users)
+    acme.write("acme.yaml", TEXT + users + "  engine: {image: 'redis:7.0'}\n")
+    (item,) = acme.run("plan", "acme", "-o", "json").items
+    actions = [action["action"] for action in item["plan"]["actions"]]
+    assert item["plan"]["disruption"] == "restart"
+    assert actions.index("TryRulesApart") < actions.index("StopContainer")
+    assert actions.count("EnsureImage") == 1
+
+
 def test_a_difference_shows_lines_and_disruption(acme, tmp_path):
     visit(acme, TEXT)
     new = tmp_path / "work/new.yaml"
