@@ -47,6 +47,7 @@ def plan_server(
     rules: Rules,
     directives: Directives,
     memory: Memory,
+    asked: TenantSpec,
 ) -> Iterator[Action]:
     """Yield what makes the one right container run; nothing if it does already.
 
@@ -57,6 +58,7 @@ def plan_server(
         rules: The host's.
         directives: What the server is to be told at its start.
         memory: What is remembered once the plan has come so far.
+        asked: What the document wants, possible or not; a failure is remembered of that.
     """
     container, begun = seen.container(Role.SERVER), seen.memory.replacement
     if begun and begun.instance == seen.memory.instance:
@@ -67,7 +69,9 @@ def plan_server(
             yield from plan_sandbox_up(spec, seen, reservation)
             yield from plan_trial(spec, seen, reservation, directives, begun, container)
     elif container is None and begun:
-        yield from plan_departure(spec, seen, reservation, rules, directives, memory, begun.cause)
+        yield from plan_departure(
+            spec, seen, reservation, rules, directives, memory, begun.cause, asked
+        )
     elif container is None:
         yield from plan_prerequisites(spec, seen, reservation, rules)
         yield from plan_clean_start(spec, seen)
@@ -78,7 +82,7 @@ def plan_server(
     elif container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
     elif cause := departure_cause(spec, seen, reservation, directives):
-        yield from plan_departure(spec, seen, reservation, rules, directives, memory, cause)
+        yield from plan_departure(spec, seen, reservation, rules, directives, memory, cause, asked)
     else:
         yield from _plan_giving_up(spec, seen)
         yield from _plan_name(spec, container)

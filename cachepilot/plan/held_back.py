@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cachepilot.observe.replacement import HeldBack, Kept
-from cachepilot.observe.snapshot import SeenContainer, SeenServer, Snapshot
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
 from cachepilot.plan.actions import Action, Blocked, ForgetHeldBack, Workload
 from cachepilot.plan.server_config import needs_restart
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
@@ -27,9 +27,17 @@ def target_of(spec: TenantSpec) -> str:
 
 
 def held_back(spec: TenantSpec, seen: Snapshot) -> HeldBack | None:
-    """Return what failed before, if the very same is wanted still."""
-    failed = seen.memory.held_back
-    if failed is None or failed.target != target_of(spec):
+    """Return what failed before, if the very same is wanted still.
+
+    Until the server before is there again, that is all there is to be wanted: its folder has the
+    only copy of the data, and what is tried next must not open it without a trial.
+    """
+    failed, container = seen.memory.held_back, seen.container(Role.SERVER)
+    if failed is None:
+        return None
+    if container is None or container.liveness is Liveness.CREATED:
+        return failed
+    if failed.target != target_of(spec):
         return None
     is_other = seen.image_id and failed.image_id and seen.image_id != failed.image_id
     return None if is_other else failed

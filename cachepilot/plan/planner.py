@@ -220,7 +220,7 @@ def _plan_serving(
     first = first or (course.blocked if course else None)
     server: tuple[Action, ...] = ()
     if not stays and course is None:
-        server = tuple(plan_server(spec, seen, reservation, rules, directives, memory))
+        server = tuple(plan_server(spec, seen, reservation, rules, directives, memory, asked))
     elif unsafe:
         server = tuple(plan_end_of_script(spec, seen))
     if calm and any(map(interrupts, server)):
@@ -286,7 +286,7 @@ def _plan_down(
     directives = _directives(spec, seen, memory)
     if hand_over_cause(spec, seen, reservation, directives):
         return False
-    return any(plan_server(spec, seen, reservation, rules, directives, memory))
+    return any(plan_server(spec, seen, reservation, rules, directives, memory, spec))
 
 
 def _plan_identity(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> Iterator[Action]:

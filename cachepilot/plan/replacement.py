@@ -59,6 +59,7 @@ def plan_departure(
     directives: Directives,
     memory: Memory,
     cause: str,
+    asked: TenantSpec,
 ) -> Iterator[Action]:
     """Yield the way from the server that is there to its successor on trial, and its proof."""
     container = seen.container(Role.SERVER)
@@ -68,7 +69,7 @@ def plan_departure(
     if container and seen.image_id != container.image_id:
         yield _examine(spec, seen, cause)
     if begun is None and container is not None:
-        begun = _begin(spec, seen, container, cause)
+        begun = _begin(spec, seen, container, cause, target_of(asked))
         yield BeginReplacement(tenant_name=spec.name, cause=cause, replacement=begun)
     if begun is None:
         return
@@ -143,12 +144,14 @@ def plan_discards(seen: Snapshot) -> Iterator[Action]:
         )
 
 
-def _begin(spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str) -> Replacement:
+def _begin(
+    spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str, target: str
+) -> Replacement:
     wish, before = spec.restarted_at, seen.memory.replacement
     number = before.instance if before else seen.memory.instance + 1
     return Replacement(
         cause=cause,
-        target=target_of(spec),
+        target=target,
         wish=wish if wish != seen.memory.restarted_at else None,
         former=seen.memory.instance,
         instance=number,

@@ -44,6 +44,44 @@ def reason_of(world, spec):
 
 
 @settings(max_examples=150, deadline=None)
+@given(specs, extras, faults, cuts, cuts)
+def test_another_bad_image_in_the_middle_of_a_return_does_not_open_the_only_copy(
+    before, more, fault, cut, later
+):
+    world, worse = new_world(fault), "redis:9.1"
+    world.images.add(worse)
+    world.lying.add(worse)
+    visit(world, before)
+    world.write("acme", 7)
+
+    visit(world, replace(before, image=FAULTY, **more), cut=cut)
+    other = replace(before, image=worse, **more)
+    visit(world, other, cut=later)
+    visit(world, other)
+
+    assert reason_of(world, other) == "DataDiffers"
+    assert world.servers["acme"].data == 7
+    assert world.containers["acme"].shape.image == GOOD
+    assert world.memory("acme").instance == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(specs, faults)
+def test_a_failure_is_that_of_what_was_asked_for_and_not_of_what_was_possible(before, fault):
+    world = new_world(fault)
+    visit(world, before)
+    world.write("acme", 7)
+    after = replace(before, image=FAULTY, bind=("127.0.0.1", "192.0.2.1"))
+
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == 7
+    assert world.containers["acme"].shape.image == GOOD
+    assert world.memory("acme").held_back is not None
+
+
+@settings(max_examples=150, deadline=None)
 @given(specs, extras, faults, cuts, st.integers(1, 1000))
 def test_whatever_is_cut_the_former_server_serves_again_with_all_its_data(
     before, more, fault, cut, data
