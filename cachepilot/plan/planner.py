@@ -109,20 +109,26 @@ def plan_tenant(
             return plan_unsafe_stop(spec, seen, unsafe, rules, now)
         rest = (*plan_rest(spec, seen), *plan_wish(spec, seen))
         return Plan((*rest, *plan_end_of_wait(spec, seen)))
+    plan = _plan_in_window(spec, seen, rules, now)
+    kept = before_its_turn(spec, seen, turn)
+    if plan.held or kept == spec:
+        return plan
+    own = _plan_in_window(kept, seen, rules, now)
+    return own if own.held else _hold_back(plan, own, wait_for_turn(plan, turn), kept)
+
+
+def _plan_in_window(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetime) -> Plan:
+    """Return what makes a tenant serve; what disturbs clients waits while its window is closed."""
     plan = _timed(_plan_serving(spec, seen, rules, now), spec, seen)
     disturbing = disturbance(plan, seen)
     wait = why_wait(spec, seen, disturbing, now) if disturbing else None
-    if wait:
-        meanwhile = in_force_meanwhile(spec, seen)
-        calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
-        early = _plan_early(spec, seen, plan)
-        at_once = Plan((*calm.actions, *early), plan.blocked or calm.blocked)
-        return _hold_back(plan, at_once, wait, meanwhile)
-    kept = before_its_turn(spec, seen, turn)
-    if kept != spec:
-        own = _timed(_plan_serving(kept, seen, rules, now), kept, seen)
-        return _hold_back(plan, own, wait_for_turn(plan, turn), kept)
-    return plan
+    if wait is None:
+        return plan
+    meanwhile = in_force_meanwhile(spec, seen)
+    calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
+    early = _plan_early(spec, seen, plan)
+    at_once = Plan((*calm.actions, *early), plan.blocked or calm.blocked)
+    return _hold_back(plan, at_once, wait, meanwhile)
 
 
 def _folders_of(files: tuple[Action, ...]) -> tuple[Action, ...]:
@@ -212,7 +218,7 @@ def _plan_serving(
     setting = Setting(
         spec=spec, rules=rules, reservation=reservation, memory=memory, directives=directives
     )
-    course = _plan_course(setting, seen, may_begin=not stays)
+    course = _plan_course(setting, seen, may_begin=not stays and not calm)
     if course and course.actions:
         # Until it is decided, the server before may have to come back with what it has.
         written = files if is_won(seen.memory.hand_over) else _folders_of(files)

@@ -11,6 +11,7 @@ from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import (
     CreateContainer,
     EnsureImage,
+    FenceServer,
     SetDirectives,
     StartContainer,
     StopContainer,
@@ -24,6 +25,7 @@ from cachepilot.plan.planner import plan_tenant
 from cachepilot.plan.server_config import render, wanted_directives
 from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.maintenance import Window
+from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.scenes import RULES, look, plan, settle, settled
 from tests.fakes.world import NOON, FakeWorld
@@ -272,6 +274,33 @@ def test_a_birth_takes_the_defaults_whoevers_turn_it_is():
 def test_a_closed_window_comes_before_the_turn():
     world = world_of(inherits(window=CLOSED))
     found = planned(world, inherits(window=CLOSED, image="valkey:8.1"), Turn.ANOTHERS)
+    assert found.held
+    assert found.held.reason == "WaitingForWindow"
+
+
+def test_a_wish_of_its_own_waits_for_the_window_although_a_new_default_is_blocked():
+    world = world_of(inherits(window=CLOSED))
+    world.listening.add(world.memory("acme").reservation.tls_port)
+    wanted = inherits(
+        window=CLOSED,
+        bind=("127.0.0.1", "127.0.0.2"),
+        restarted_at="2026-01-01T11:00:00Z",
+    )
+    for turn in (Turn.ANOTHERS, Turn.NOBODYS):
+        found = planned(world, wanted, turn)
+        assert not disturbs(found)
+        assert found.held
+        assert found.held.reason == "WaitingForWindow"
+
+
+@pytest.mark.parametrize("wish", [{}, {"image": "redis:8.2"}])
+def test_a_hand_over_that_nothing_undoes_does_not_begin_in_a_closed_window(wish):
+    spec = tenant(window=CLOSED, strategy=UpgradeStrategy.HANDOVER)
+    world = world_of(spec)
+    seen = world.containers["acme"]
+    world.containers["acme"] = replace(seen, shape=replace(seen.shape, pids=7))
+    found = plan(world, replace(spec, **wish))
+    assert not {FenceServer, StopContainer} & {type(action) for action in found.actions}
     assert found.held
     assert found.held.reason == "WaitingForWindow"
 
