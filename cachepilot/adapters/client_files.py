@@ -136,6 +136,7 @@ class ClientFiles:
         if place.exists() or names:
             try:
                 authority = _parse_authority(place)
+                problem = "" if self._is_private(place) else _exposed(place)
             except (ValueError, OSError) as error:
                 problem = _broken(place, error)
         found = (self._inspect_client(folder / name, authority) for name in names)
@@ -167,12 +168,14 @@ class ClientFiles:
     def _problem(self, folder: Path, pair: Pair) -> str:
         if not belongs_together(pair):
             return "its key belongs to another certificate"
+        return "" if self._is_private(folder) else "its owner or mode was changed"
+
+    def _is_private(self, folder: Path) -> bool:
         places = (
             Place(folder, _FOLDER_MODE, (0, 0)),
             *(Place(folder / name, mode, (0, 0)) for name, mode in _FILES),
         )
-        is_right = all(place.is_right(owners=self._owners) for place in places)
-        return "" if is_right else "its owner or mode was changed"
+        return all(place.is_right(owners=self._owners) for place in places)
 
 
 def _parse_authority(folder: Path) -> Pair:
@@ -196,6 +199,14 @@ def _broken(folder: Path, error: Exception) -> str:
         f"cannot use the authority for clients in {folder}: {words}; put the folder back from a "
         f"backup, or move it and {folder.with_name('clients')} away to make all certificates of "
         "its clients anew"
+    )
+
+
+def _exposed(folder: Path) -> str:
+    return (
+        f"the owner or mode of the authority for clients in {folder} was changed, so others may "
+        f"have its key: give it back to root, mode 0700 with {KEY} 0600 and {CERTIFICATE} 0644, "
+        "then give tls.clientsRotatedAt a new value"
     )
 
 

@@ -198,3 +198,22 @@ def test_a_key_that_others_could_read_is_told(certificates, paths):
     (paths.clients(ACME) / "app/key.pem").chmod(0o644)
 
     assert "mode was changed" in certificates.clients(ACME).certificates[0].problem
+
+
+@pytest.mark.parametrize("harm", [("", 0o755), ("key.pem", 0o644)])
+def test_an_authority_that_others_could_read_is_told_until_it_is_private_again(
+    paths, certificates, harm
+):
+    issue(certificates)
+    name, mode = harm
+    place = paths.client_authority(ACME) / name
+    before = stat.S_IMODE(place.stat().st_mode)
+    assert certificates.clients(ACME).problem == ""
+
+    place.chmod(mode)
+
+    problem = certificates.clients(ACME).problem
+    assert "others may have its key" in problem
+    assert "clientsRotatedAt" in problem
+    place.chmod(before)
+    assert certificates.clients(ACME).problem == ""
