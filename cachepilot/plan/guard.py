@@ -50,8 +50,6 @@ def _unfit_image(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     container, learned = seen.container(Role.SERVER), seen.memory.learned
     if (
         container is None
-        # What stays as it is was not looked for: what is known is of the image that is wanted.
-        or spec.image == container.shape.image
         or learned is None
         or not seen.image_id
         or seen.image_id in (container.image_id, "")

@@ -27,17 +27,9 @@ def target_of(spec: TenantSpec) -> str:
 
 
 def held_back(spec: TenantSpec, seen: Snapshot) -> HeldBack | None:
-    """Return what failed before, if the very same is wanted still.
-
-    Until the server before is there again, that is all there is to be wanted: its folder has the
-    only copy of the data, and what is tried next must not open it without a trial.
-    """
-    failed, container = seen.memory.held_back, seen.container(Role.SERVER)
-    if failed is None:
-        return None
-    if container is None or container.liveness is Liveness.CREATED:
-        return failed
-    if failed.target != target_of(spec):
+    """Return what failed before, if the very same is wanted still."""
+    failed = seen.memory.held_back
+    if failed is None or failed.target != target_of(spec):
         return None
     is_other = seen.image_id and failed.image_id and seen.image_id != failed.image_id
     return None if is_other else failed
@@ -47,7 +39,7 @@ def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     """Return *spec* without the change that failed."""
     failed = held_back(spec, seen)
     if failed is None:
-        return spec
+        return _as_opened_before(spec, seen)
     kept = failed.kept
     dialled = (address for address in kept.bind if not is_wildcard(address))
     return replace(
@@ -58,10 +50,38 @@ def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
         bind=kept.bind,
         tls_port=kept.tls_port,
         plain_port=kept.plain_port,
-        config=tuple(sorted((dict(spec.config) | dict(kept.config)).items())),
+        config=_config_with(spec, kept),
         memory_limit=max(spec.memory_limit, kept.memory),
         restarted_at=seen.memory.restarted_at,
     )
+
+
+def _as_opened_before(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
+    """Return *spec*, with what opened the data before as long as no server has it again.
+
+    Behind a failure its folder has the only copy, and what is wanted by now has to be tried on
+    another one. Where the server listens is for the author to say: its old port may be taken.
+    """
+    if not _is_homeless(seen) or seen.memory.held_back is None:
+        return spec
+    kept = seen.memory.held_back.kept
+    return replace(
+        spec,
+        image=kept.image,
+        config=_config_with(spec, kept),
+        memory_limit=max(spec.memory_limit, kept.memory),
+        restarted_at=seen.memory.restarted_at,
+    )
+
+
+def _is_homeless(seen: Snapshot) -> bool:
+    """Return whether no server has run on the data since a failure."""
+    container = seen.container(Role.SERVER)
+    return container is None or container.liveness is Liveness.CREATED
+
+
+def _config_with(spec: TenantSpec, kept: Kept) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((dict(spec.config) | dict(kept.config)).items()))
 
 
 def held_back_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
@@ -72,7 +92,7 @@ def held_back_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
 
 def plan_new_attempt(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
     """Yield the forgetting of a failure that says nothing about what is wanted now."""
-    if seen.memory.held_back and not held_back(spec, seen):
+    if seen.memory.held_back and not (held_back(spec, seen) or _is_homeless(seen)):
         yield ForgetHeldBack(tenant_name=spec.name, cause="something else is wanted now")
 
 

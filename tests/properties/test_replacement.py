@@ -62,7 +62,42 @@ def test_another_bad_image_in_the_middle_of_a_return_does_not_open_the_only_copy
     assert reason_of(world, other) == "DataDiffers"
     assert world.servers["acme"].data == 7
     assert world.containers["acme"].shape.image == GOOD
-    assert world.memory("acme").instance == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(specs, st.sampled_from([GOOD, FAULTY]), faults, st.booleans())
+def test_the_server_before_comes_back_where_the_author_wants_it_by_now(before, image, fault, made):
+    world = died_behind_a_return(before, fault, made=made)
+    held = world.memory("acme").reservation
+    world.listening |= {held.tls_port, held.plain_port} - {None}
+    ports = {
+        "tls_port": 7466 if before.access.has_tls else None,
+        "plain_port": 7766 if before.access.has_plain else None,
+    }
+
+    after = replace(before, image=image, **ports)
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == 7
+    assert world.containers["acme"].shape.image == GOOD
+    assert {at.host_port for at in world.containers["acme"].shape.published} == {
+        port for port in ports.values() if port
+    }
+
+
+def died_behind_a_return(before, fault, *, made):
+    """Return the world of a daemon that died before the server before ran again."""
+    for cut in range(60):
+        world = new_world(fault)
+        visit(world, before)
+        world.write("acme", 7)
+        visit(world, replace(before, image=FAULTY), cut=cut)
+        container = world.containers.get("acme")
+        is_made = bool(container) and container.liveness is Liveness.CREATED
+        if world.memory("acme").held_back and is_made is made and (made or not container):
+            return world
+    raise AssertionError("it never dies there")
 
 
 @settings(max_examples=150, deadline=None)
