@@ -308,3 +308,17 @@ def test_nothing_stays_of_a_successor_that_failed(spec, change, cut):
 
     assert (NAME, number) not in world.disks
     assert world.memory(NAME).outgoing == ()
+
+
+@pytest.mark.parametrize("mode", PersistenceMode)
+def test_a_script_that_only_reads_is_ended_for_a_hand_over(mode):
+    spec = tenant(NAME, strategy=UpgradeStrategy.HANDOVER, persistence=mode)
+    world, after = served(spec), replace(spec, image="redis:8.2")
+    world.servers[NAME].script = "reads"
+
+    for _ in range(3):
+        visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.servers[NAME].data == 1
+    assert world.memory(NAME).instance == 2

@@ -40,6 +40,7 @@ from cachepilot.plan.actions import (
     WriteConfiguration,
     WriteUsers,
 )
+from cachepilot.plan.birth import PATIENCE
 from cachepilot.plan.guard import data_format_of_server
 from cachepilot.plan.hand_over.ending import (
     plan_failure,
@@ -62,13 +63,13 @@ from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.rotation import plan_promotion
 from cachepilot.plan.server_config import Directives, fingerprint, render, shut
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT, engine_of, wanted_workload
+from cachepilot.plan.unsafe_stop import plan_end_of_script
 from cachepilot.plan.users import wanted_users
 from cachepilot.spec.document import PersistenceMode, TenantName
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 from cachepilot.spec.upgrade import UpgradeFallback
 
-_PATIENCE = timedelta(seconds=5)
 # Far longer than the rest takes; a daemon that dies in between must not lock clients out for ever.
 _PAUSE = timedelta(seconds=10)
 _PREPARING, _CLOSING = HandOverPhase.PREPARING, HandOverPhase.CLOSING
@@ -114,21 +115,10 @@ def plan_hand_over(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Cour
     needed = cause is not None or not is_asked(seen)
     if leftover := tuple(plan_forgetting(setting.spec, seen, needed=needed)):
         return Course(actions=leftover)
-    if setting.spec.fallback is not UpgradeFallback.RESTART and must_be_asked_first(
-        setting.spec, seen, setting.reservation
-    ):
-        return Course(
-            actions=(
-                AwaitServer(
-                    tenant_name=setting.spec.name,
-                    cause="another server has to take over from it",
-                    instance=seen.memory.instance,
-                    patience=_PATIENCE,
-                ),
-            )
-        )
-    if cause is None or not may_begin or seen.memory.replacement:
+    if not may_begin or seen.memory.replacement:
         return None
+    if cause is None:
+        return _ask_first(setting, seen)
     if blocked := failed_before(seen):
         return Course(blocked=blocked)
     if blocked := memory_missing(setting.spec, seen, setting.rules):
@@ -137,6 +127,21 @@ def plan_hand_over(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Cour
     if isinstance(seen.server, SeenServer) and _has_news_of_users(setting, seen, seen.server):
         return Course()
     return Course(actions=tuple(_begin(setting, seen, cause)))
+
+
+def _ask_first(setting: Setting, seen: Snapshot) -> Course | None:
+    """Return the wait for a server that has to be handed over; None if none has to be."""
+    spec = setting.spec
+    may_restart = spec.fallback is UpgradeFallback.RESTART
+    if may_restart or not must_be_asked_first(spec, seen, setting.reservation):
+        return None
+    asks = AwaitServer(
+        tenant_name=spec.name,
+        cause="another server has to take over from it",
+        instance=seen.memory.instance,
+        patience=PATIENCE,
+    )
+    return Course(actions=(*plan_end_of_script(spec, seen), asks))
 
 
 def _has_news_of_users(setting: Setting, seen: Snapshot, server: SeenServer) -> bool:
@@ -247,7 +252,7 @@ def _make(setting: Setting, seen: Snapshot, begun: HandOver, cause: str) -> Iter
     asleep = replace(workload, resources=replace(workload.resources, restart="no"))
     yield CreateContainer(tenant_name=name, cause=cause, workload=asleep, instance=instance)
     yield StartContainer(tenant_name=name, cause=cause, role=Role.SUCCESSOR, instance=instance)
-    yield AwaitServer(tenant_name=name, cause=cause, instance=instance, patience=_PATIENCE)
+    yield AwaitServer(tenant_name=name, cause=cause, instance=instance, patience=PATIENCE)
     yield _follow(setting, seen, begun, cause)
 
 
@@ -285,7 +290,7 @@ def _take_over(setting: Setting, seen: Snapshot, begun: HandOver, cause: str) ->
     name, old, new = setting.spec.name, seen.memory.instance, begun.instance
     directives = setting.directives
     yield AwaitSuccessor(
-        tenant_name=name, cause=cause, instance=new, leader=old, patience=_PATIENCE
+        tenant_name=name, cause=cause, instance=new, leader=old, patience=PATIENCE
     )
     if mode_in_force(setting.spec, seen) is PersistenceMode.NONE:
         # It came with the copy, and a later start would load it.

@@ -30,6 +30,7 @@ from cachepilot.plan.actions import (
     UpdateResources,
     WriteConfiguration,
 )
+from cachepilot.plan.birth import PATIENCE
 from cachepilot.plan.persistence import configuration_is, mode_in_force
 from cachepilot.plan.server_config import FENCE, Directives, render
 from cachepilot.plan.shape import wanted_resources
@@ -40,7 +41,6 @@ from cachepilot.spec.tenant import TenantSpec
 _ALIVE = (Liveness.RUNNING, Liveness.PAUSED, Liveness.RESTARTING)
 # It holds nothing that is needed, so it need not save.
 _AT_ONCE = timedelta(seconds=1)
-_PATIENCE = timedelta(seconds=5)
 
 
 def is_won(hand_over: HandOver | None) -> bool:
@@ -104,12 +104,11 @@ def plan_reopening(spec: TenantSpec, seen: Snapshot, directives: Directives) -> 
         yield from _end(spec, seen.container(Role.SUCCESSOR), cause)
     if container and container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
-    is_silent = container and container.liveness in (Liveness.RUNNING, Liveness.PAUSED)
-    if is_silent and not isinstance(server, SeenServer):
-        yield AwaitServer(
-            tenant_name=spec.name, cause=cause, instance=instance, patience=_PATIENCE
-        )
-    if is_silent or isinstance(server, SeenServer):
+    answers = isinstance(server, SeenServer)
+    runs = container is not None and container.liveness in (Liveness.RUNNING, Liveness.PAUSED)
+    if runs and not answers:
+        yield AwaitServer(tenant_name=spec.name, cause=cause, instance=instance, patience=PATIENCE)
+    if runs or answers:
         yield SetDirectives(
             tenant_name=spec.name,
             cause=cause,
