@@ -13,7 +13,7 @@ from cachepilot.adapters.ledger import Ledger
 from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.record_format import Record
 from cachepilot.adapters.records import Records
-from cachepilot.adapters.replacement_record import ReplacementRecord
+from cachepilot.adapters.replacement_record import ReplacementRecord, with_number
 from cachepilot.adapters.secret import Secret
 from cachepilot.observe.memory import (
     HandOver,
@@ -174,12 +174,13 @@ class RecordWriter(ReplacementRecord):
         """
 
         def remember(memory: Memory) -> Memory:
-            phase = hand_over.phase if hand_over else None
-            is_won, has_failed = phase is HandOverPhase.WON, phase is HandOverPhase.FAILED
-            serving = hand_over.instance if hand_over and is_won else memory.instance
-            gone = {hand_over.instance} if hand_over and has_failed else set()
-            outgoing = tuple(sorted(gone.union(memory.outgoing)))
-            return replace(memory, hand_over=hand_over, instance=serving, outgoing=outgoing)
+            found = replace(memory, hand_over=hand_over)
+            if hand_over and hand_over.phase is HandOverPhase.WON:
+                return replace(found, instance=hand_over.instance)
+            if hand_over and hand_over.phase is HandOverPhase.FAILED:
+                outgoing = with_number(memory.outgoing, hand_over.instance)
+                return replace(found, outgoing=outgoing)
+            return found
 
         self._records.amend(tenant_name, remember)
 

@@ -31,7 +31,7 @@ class ReplacementRecord:
         def abandon(memory: Memory) -> Memory:
             if memory.replacement is None or memory.on_trial:
                 return memory
-            outgoing = _with(memory.outgoing, memory.replacement.instance)
+            outgoing = with_number(memory.outgoing, memory.replacement.instance)
             return replace(memory, replacement=None, outgoing=outgoing)
 
         self._records.amend(tenant_name, abandon)
@@ -51,7 +51,7 @@ class ReplacementRecord:
                 memory,
                 replacement=None,
                 held_back=None,
-                outgoing=_with(memory.outgoing, begun.former),
+                outgoing=with_number(memory.outgoing, begun.former),
                 restarted_at=begun.wish or memory.restarted_at,
                 restart_wish=None,
             )
@@ -90,7 +90,7 @@ class ReplacementRecord:
                     reason=reason,
                     message=message,
                 ),
-                outgoing=_with(memory.outgoing, begun.instance),
+                outgoing=with_number(memory.outgoing, begun.instance),
                 restarted_at=begun.wish or memory.restarted_at,
                 restart_wish=None,
             )
@@ -168,5 +168,6 @@ class ReplacementRecord:
         self._records.amend(tenant_name, change)
 
 
-def _with(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
+def with_number(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
+    """Return *numbers* in order, with *number* among them once."""
     return tuple(sorted({*numbers, number}))

@@ -1,11 +1,12 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cachepilot.adapters.record_format import parse_record
 from cachepilot.errors import StalledError, WaitingError
-from cachepilot.observe.memory import Reservation
+from cachepilot.observe.memory import HandOver, HandOverPhase, Reservation
 from cachepilot.observe.user_memory import KeptRules
 from cachepilot.spec.document import PersistenceMode, TenantName
 from tests.fakes.world import NOON
@@ -240,3 +241,29 @@ def test_rules_of_users_are_remembered_as_a_whole(records, writer):
     assert records.recall(ACME).rules == (kept("app"),)
     again = parse_record(ACME, records._paths.record(ACME).read_bytes())
     assert again.memory.rules == (kept("app"),)
+
+
+def test_a_hand_over_that_is_won_changes_who_serves_and_one_that_failed_leaves_folders(
+    records, writer
+):
+    before = records.recall(ACME)
+    begun = HandOver(
+        phase=HandOverPhase.PREPARING,
+        instance=before.instance + 1,
+        former=before.instance,
+        since=NOON,
+        generation=1,
+    )
+    outcomes = {}
+    for phase in HandOverPhase:
+        writer.remember_hand_over(ACME, hand_over=replace(begun, phase=phase))
+        seen = records.recall(ACME)
+        outcomes[phase] = (seen.instance - before.instance, seen.outgoing)
+
+    gone = (begun.instance,)
+    assert outcomes == {
+        HandOverPhase.PREPARING: (0, ()),
+        HandOverPhase.CLOSING: (0, ()),
+        HandOverPhase.WON: (1, ()),
+        HandOverPhase.FAILED: (1, gone),
+    }

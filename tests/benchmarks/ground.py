@@ -198,6 +198,18 @@ class Ground:
                 raise RuntimeError(f"{len(waiting)} tenants are not Ready")
             time.sleep(0.05)
 
+    def replace_server(self, staged: Path, name: str, *, patience: float = 600.0) -> None:
+        """Save a staged document; return when another server of *name* has proven itself."""
+        before, end = self.record(name)["memory"]["instance"], time.monotonic() + patience
+        self.save(staged)
+        while True:
+            memory = self.record(name)["memory"]
+            if memory["instance"] != before and not (memory["replacement"] or memory["hand_over"]):
+                return
+            if time.monotonic() > end:
+                raise RuntimeError(f"not replaced: {self.status(name)['status']['conditions']}")
+            time.sleep(0.05)
+
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import docker
 
-from tests.benchmarks.ground import Ground, grounds
+from tests.benchmarks.ground import grounds
 from tests.benchmarks.measure import Goal, Row, Sample
 from tests.benchmarks.writer import fill, writing
 
@@ -17,7 +16,6 @@ NAME = "bench-replaced"
 _SIZES = (0, 64, 1024)
 _MODES = ("none", "rdb", "aof")
 _TURNS = 5
-_PATIENCE = 600.0
 _loaded = re.compile(r"DB loaded from [a-z ]+: ([0-9.]+) seconds")
 
 
@@ -37,7 +35,9 @@ def _measure(engine: str, mode: str, size: int, turns: int) -> Row:
         fill(ground, NAME, size)
         for turn in range(turns):
             with writing(ground, NAME) as writer:
-                _restart(ground, mode, size, turn)
+                wish = f"2026-03-01T12:00:{turn:02}Z"
+                staged = ground.stage(NAME, **_spec(mode, size), restartedAt=wish)
+                ground.replace_server(staged, NAME)
             load = _load_seconds(engine)
             writers.append(writer)
             loads.append(load)
@@ -56,20 +56,6 @@ def _spec(mode: str, size: int) -> dict[str, Any]:
         "memory": {"max": f"{2 * size + 64}MiB", "policy": "noeviction"},
         "persistence": {"mode": mode},
     }
-
-
-def _restart(ground: Ground, mode: str, size: int, turn: int) -> None:
-    before = ground.record(NAME)["memory"]["instance"]
-    wish = {"restartedAt": f"2026-03-01T12:00:{turn:02}Z"}
-    ground.save(ground.stage(NAME, **_spec(mode, size), **wish))
-    end = time.monotonic() + _PATIENCE
-    while True:
-        memory = ground.record(NAME)["memory"]
-        if memory["instance"] != before and memory["replacement"] is None:
-            return
-        if time.monotonic() > end:
-            raise RuntimeError(f"no restart: {ground.status(NAME)['status']['conditions']}")
-        time.sleep(0.05)
 
 
 def _load_seconds(engine: str) -> float:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from tests.benchmarks.ground import Ground, grounds
+from tests.benchmarks.ground import grounds
 from tests.benchmarks.measure import Goal, Row, Sample
 from tests.benchmarks.writer import fill, writing
 
 NAME = "bench-takeover"
 _SIZES = (64, 1024)
 _TURNS = 3
-_PATIENCE = 600.0
 
 
 def measure_takeover(engine: str, tenants: int) -> Iterator[Row]:
@@ -28,7 +26,8 @@ def measure_takeover(engine: str, tenants: int) -> Iterator[Row]:
             fill(ground, NAME, size)
             for turn in range(turns):
                 with writing(ground, NAME) as writer:
-                    _take_over(ground, size, turn)
+                    staged = ground.stage(NAME, **_spec(size, f"2026-03-01T12:00:{turn:02}Z"))
+                    ground.replace_server(staged, NAME)
                 writers.append(writer)
         errors = sum(writer.errors for writer in writers)
         lost = sum(writer.lost for writer in writers)
@@ -50,16 +49,3 @@ def _spec(size: int, wish: str) -> dict[str, Any]:
         "memory": {"max": f"{2 * size + 64}MiB", "policy": "noeviction"},
     }
     return spec if wish == "never" else spec | {"restartedAt": wish}
-
-
-def _take_over(ground: Ground, size: int, turn: int) -> None:
-    before = ground.record(NAME)["memory"]["instance"]
-    ground.save(ground.stage(NAME, **_spec(size, f"2026-03-01T12:00:{turn:02}Z")))
-    end = time.monotonic() + _PATIENCE
-    while True:
-        memory = ground.record(NAME)["memory"]
-        if memory["instance"] != before and memory["hand_over"] is None:
-            return
-        if time.monotonic() > end:
-            raise RuntimeError(f"no hand-over: {ground.status(NAME)['status']['conditions']}")
-        time.sleep(0.05)

@@ -75,7 +75,7 @@ def writing(ground: Ground, name: str) -> Iterator[Writer]:
         writer.stopping.set()
         thread.join()
     with redis.Redis(**client_options(ground, name)) as client:
-        writer.lost = writer.acknowledged - int(client.get(_KEY) or 0) > 0
+        writer.lost = int(client.get(_KEY) or 0) < writer.acknowledged
 
 
 def client_options(ground: Ground, name: str) -> dict[str, Any]:
