@@ -70,6 +70,8 @@ class Authority:
         cached = self._cached
         if cached and cached.stamps == self._stamps(cached.rotation):
             return cached.seen
+        # Before its content: whatever replaces the file meanwhile shows at the next look.
+        (stamp,) = self.folders.stamps()
         try:
             rotation = self.folders.rotation()
         except (ValueError, OSError) as error:
@@ -77,7 +79,7 @@ class Authority:
         key, certificate = self.folders.stamps(rotation.signer)[1:]
         if key and certificate:
             try:
-                return self._read(rotation).seen
+                return self._read(rotation, stamp).seen
             except (ValueError, OSError) as error:
                 return _broken(f"{self.folders.at(rotation.signer)}: {_words(error)}; {_REPLACE}")
         if key or certificate or rotation.signer != FIRST or rotation.phase:
@@ -151,8 +153,8 @@ class Authority:
                 return
         write_durably(path, wanted, mode=0o644, owner=self._owner)
 
-    def _read(self, rotation: Rotation) -> _Read:
-        stamps, problem = self._stamps(rotation), ""
+    def _read(self, rotation: Rotation, stamp: Stamp | None) -> _Read:
+        stamps, problem = (stamp, *self._stamps(rotation)[1:]), ""
         roots = [self.folders.parse(rotation.signer)]
         if rotation.other and rotation.phase not in _APART:
             try:

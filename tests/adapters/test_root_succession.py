@@ -55,6 +55,26 @@ def walk(succession, last):
             return
 
 
+def test_a_step_beside_somebody_who_looks_is_seen_at_the_next_look(
+    authority, succession, monkeypatch
+):
+    """The daemon's report and every visit look while the rotation writes."""
+    succession.begin(by_wish=True, now=NOW)
+    read = authority.folders.rotation
+
+    def read_and_be_overtaken():
+        found = read()
+        monkeypatch.undo()
+        succession.join(now=NOW)
+        return found
+
+    monkeypatch.setattr(authority.folders, "rotation", read_and_be_overtaken)
+    authority.look()
+
+    assert authority.look().rotation.phase == P.JOINING
+    succession.announce(now=NOW)
+
+
 PHASES = {
     "begin": P.MAKING,
     "join": P.JOINING,
