@@ -81,6 +81,11 @@ def _render_rollout(status: RolloutStatus) -> Json:
         "waitingForWindow": status.windows,
         "unready": status.unready,
         "resting": status.resting,
+        "waitsFor": [
+            {"name": each.name, "reason": each.reason.value, "message": each.message}
+            for each in status.awaited
+        ],
+        "cannotBeSeen": [{"name": name, "message": message} for name, message in status.unseen],
     }
 
 

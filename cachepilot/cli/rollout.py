@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,8 +18,10 @@ from cachepilot.cli.output import API_VERSION, listing, print_line, print_object
 from cachepilot.cli.verb import Verb
 
 POLL_SECONDS = 0.5
+MOST_NAMES = 10
 _PHASES = {
     "idle": "nothing to roll out",
+    "looking": "everybody is looked at first",
     "canary": "canaries take the new defaults",
     "batches": "the fleet takes the new defaults",
     "halted": "halted by a failure",
@@ -40,7 +42,7 @@ def rollout() -> None:
 )
 @pass_invocation
 def status(invocation: Invocation, *, output: str, watch: bool) -> int:
-    """Show who takes new defaults now, who waits, and what went wrong.
+    """Show who takes new defaults now, who waits, for whom, and what went wrong.
 
     Only changes that need a restart are rolled out; see rollout in the settings. Exits 6 if a
     failure halted it.
@@ -100,9 +102,22 @@ def _show(
     ]
     for line in table(rows):
         print_text(line)
+    # An older daemon says neither.
+    _show_names("Waits for:", found.get("waitsFor", []))
+    _show_names("Passed over, cannot be looked at:", found.get("cannotBeSeen", []))
     if halted:
         print_text(f"{halted['tenant']}: {halted['message']}", fg="red")
         print_text(
             "Correct the defaults in the settings, or set rollout.resumedAt there to go on; then "
             "reload the daemon."
         )
+
+
+def _show_names(title: str, found: Sequence[Mapping[str, str]]) -> None:
+    """Print each of *found* with what is said of it; a fleet may be large."""
+    if found:
+        print_text(title)
+    for each in found[:MOST_NAMES]:
+        print_text(f"  {each['name']}: {each['message']}")
+    if more := len(found[MOST_NAMES:]):
+        print_text(f"  and {more} more (all of them: -o json)")

@@ -11,6 +11,8 @@ from typing import Protocol
 from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.logging import Logger
 from cachepilot.errors import CachePilotError
+from cachepilot.observe.snapshot import Unknown
+from cachepilot.plan.awaited import list_awaited, list_unseen
 from cachepilot.plan.holding import Turn
 from cachepilot.plan.rollout import Member, Policy, Rollout, aligned, decide, share_of
 from cachepilot.settings import Settings
@@ -115,7 +117,7 @@ class Turns:
         names = self._tell(before, after, now, members)
         if after.under_way and not after.halted:
             return names, _BUSY
-        return names, _WAITING if any(member.waits for member in members) else _IDLE
+        return names, _IDLE if after.complete else _WAITING
 
     def status(self) -> RolloutStatus:
         """Return how far it has come."""
@@ -124,7 +126,8 @@ class Turns:
         waiting = sum(member.waits for member in members)
         serving = [member for member in members if member.counts]
         canaries = share_of(self._policy.canary, len(serving), up=True)
-        phase = "idle"
+        awaited = list_awaited(members, self._policy, rollout)
+        phase = "looking" if awaited else "idle"
         if rollout.halted:
             phase = "halted"
         elif waiting or rollout.under_way:
@@ -136,6 +139,8 @@ class Turns:
             windows=sum(member.waits_for_window for member in members),
             unready=sum(not member.is_ready for member in serving),
             resting=len(members) - len(serving),
+            awaited=awaited,
+            unseen=tuple((member.name, member.message) for member in list_unseen(members)),
         )
 
     @property
@@ -180,8 +185,10 @@ class Turns:
             yield Member(
                 name=name,
                 seen_at=None,
+                is_blind=False,
                 counts=True,
                 is_ready=False,
+                message="",
                 waits=False,
                 waits_for_window=False,
                 trouble="",
@@ -219,20 +226,28 @@ def _terms(settings: Settings) -> tuple[Policy, str, str]:
 
 
 def _member(status: TenantStatus, settings_digest: str) -> Member:
-    is_current = status.settings_digest == settings_digest and status.snapshot is not None
-    ready, stalled = (
+    is_current, seen = status.settings_digest == settings_digest, status.snapshot
+    # An engine that does not answer says nothing about anybody, least of all that they have it.
+    lost = seen.containers.why if seen and isinstance(seen.containers, Unknown) else ""
+    was_seen = is_current and seen is not None and not lost
+    ready, stalled, trying = (
         status.condition(ConditionType.READY),
         status.condition(ConditionType.STALLED),
+        status.condition(ConditionType.RECONCILING),
     )
-    reason = status.waiting.reason if status.waiting and is_current else ""
+    told = ready if was_seen else stalled or trying or ready
+    reason = status.waiting.reason if status.waiting and was_seen else ""
     spec = status.spec
     # A text that cannot be used says nothing about the server that goes on.
     is_harmed = stalled is not None and stalled.reason != "SpecInvalid"
+    is_ready = ready is not None and ready.status is ConditionStatus.TRUE
     return Member(
         name=status.tenant_name,
-        seen_at=status.observed_at if is_current else None,
+        seen_at=status.observed_at if was_seen else None,
+        is_blind=is_current and seen is None,
         counts=spec is not None and spec.serves and not spec.paused,
-        is_ready=ready is not None and ready.status is ConditionStatus.TRUE,
+        is_ready=is_ready,
+        message=lost or (told.message if is_current and told and not is_ready else ""),
         waits=reason == "WaitingForTurn",
         waits_for_window=reason == "WaitingForWindow",
         trouble=stalled.message if stalled and is_harmed else "",

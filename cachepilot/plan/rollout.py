@@ -7,7 +7,7 @@ What was decided is kept durably before anybody acts on it, so that the next dae
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -45,8 +45,11 @@ class Member:
 
     Attributes:
         seen_at: When it was last looked at, under the settings of now; None before that.
+        is_blind: Whether something of its own keeps everybody from looking, such as a record
+            that cannot be read. For all that is known its server goes on.
         counts: Whether it should serve and is looked after.
         is_ready: Whether it serves.
+        message: Why it does not serve or nobody could look, as far as that is known.
         waits: Whether it waits for its turn.
         waits_for_window: Whether it waits for its maintenance window.
         trouble: Why a person has to act, or empty.
@@ -55,8 +58,10 @@ class Member:
 
     name: TenantName
     seen_at: datetime | None
+    is_blind: bool
     counts: bool
     is_ready: bool
+    message: str
     waits: bool
     waits_for_window: bool
     trouble: str
@@ -190,7 +195,8 @@ def _verdict(
         return _GAVE_BACK  # stopped, paused or gone: it is nobody's business any more
     is_late = now - each.since > policy.deadline
     if member.seen_at is None or member.seen_at <= each.since:
-        return "nobody could look at it in time" if is_late else each
+        why = f": {member.message}" if member.message and member.seen_at is None else ""
+        return f"nobody could look at it in time{why}" if is_late else each
     if member.trouble:
         return member.trouble
     if member.waits_for_window:
@@ -220,18 +226,36 @@ def _let_go(
         and member.name not in going
         and member.name not in before.failed
     ]
-    total = sum(1 for member in fleet.values() if member.counts)
-    away = sum(
-        1
-        for member in fleet.values()
-        if member.counts and not member.is_ready and member.name not in going
-    )
-    room = share_of(policy.max_unavailable, total, up=False) - away - len(going)
-    canaries = share_of(policy.canary, total, up=True)
+    room = _room_beside(fleet.values(), policy, before) - len(going)
+    canaries = share_of(policy.canary, _total(fleet.values()), up=True)
     if len(before.passed) < canaries:
-        if any(member.counts and member.seen_at is None for member in fleet.values()):
+        if any(_is_to_be_seen(member) for member in fleet.values()):
             return before  # somebody may volunteer who was not looked at yet
         room = min(room, canaries - len(before.passed) - len(going))
     order = sorted(ready, key=lambda member: (not member.volunteers, member.name))
     more = tuple(UnderWay(name=each.name, since=now) for each in order[: max(room, 0)])
     return replace(before, under_way=(*before.under_way, *more))
+
+
+def has_room_beside(members: Collection[Member], policy: Policy, rollout: Rollout) -> bool:
+    """Return whether anybody may go at all beside those who are out of service anyway."""
+    return _room_beside(members, policy, rollout) > 0
+
+
+def _room_beside(members: Collection[Member], policy: Policy, rollout: Rollout) -> int:
+    """Return how many may be under way beside those who are out of service anyway."""
+    going = {each.name for each in rollout.under_way}
+    away = sum(
+        member.counts and not member.is_ready and not member.is_blind and member.name not in going
+        for member in members
+    )
+    return share_of(policy.max_unavailable, _total(members), up=False) - away
+
+
+def _total(members: Collection[Member]) -> int:
+    return sum(member.counts for member in members)
+
+
+def _is_to_be_seen(member: Member) -> bool:
+    """Return whether a look at *member* is still to come, and not in vain."""
+    return member.counts and member.seen_at is None and not member.is_blind

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cachepilot.observe.snapshot import SeenAuthority
+from cachepilot.plan.awaited import Awaited
 from cachepilot.plan.rollout import Rollout
+from cachepilot.spec.document import TenantName
 from cachepilot.spec.problem import Problem
 from cachepilot.status.conditions import Condition
 
@@ -33,12 +35,14 @@ class RolloutStatus:
     """How far new defaults that need a restart have reached the fleet.
 
     Attributes:
-        phase: ``halted``, ``canary``, ``batches`` or ``idle``.
+        phase: ``halted``, ``looking``, ``canary``, ``batches`` or ``idle``.
         rollout: What was decided so far.
         waiting: How many wait for a turn.
         windows: How many wait for a maintenance window first.
         unready: How many are out of service.
         resting: How many are paused, stopped or deleted, and are passed over.
+        awaited: Without whom it does not go on, or not to the end.
+        unseen: (tenant, why) of those at whom nobody can look, who are passed over as well.
     """
 
     phase: str
@@ -47,6 +51,8 @@ class RolloutStatus:
     windows: int
     unready: int
     resting: int
+    awaited: tuple[Awaited, ...]
+    unseen: tuple[tuple[TenantName, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

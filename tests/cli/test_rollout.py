@@ -13,6 +13,8 @@ STATUS = {
     "waitingForWindow": 2,
     "unready": 1,
     "resting": 3,
+    "waitsFor": [],
+    "cannotBeSeen": [],
 }
 HALTED = {
     **STATUS,
@@ -46,6 +48,34 @@ def test_a_halt_is_degraded_and_says_the_way_out(host):
     shown = host.run("rollout", "status", "-o", "json")
     assert shown.code == 6
     assert shown.items[0]["status"] == HALTED
+
+
+def test_it_names_for_whom_it_waits_and_whom_it_passes_over(host):
+    late = [
+        {"name": f"t{number:02}", "reason": "NotSeenYet", "message": "nobody has looked"}
+        for number in range(12)
+    ]
+    unseen = [{"name": "broken", "message": "cannot read record.json"}]
+    say(host, {**STATUS, "phase": "looking", "waitsFor": late, "cannotBeSeen": unseen})
+    ended = host.run("rollout", "status")
+    for part in (
+        "everybody is looked at first",
+        "Waits for:\n  t00: nobody has looked\n",
+        "  t09: nobody has looked\n  and 2 more",
+        "cannot be looked at:\n  broken: cannot read record.json\n",
+    ):
+        assert part in ended.out, ended.out
+    shown = host.run("rollout", "status", "-o", "json").items[0]["status"]
+    assert len(shown["waitsFor"]) == 12
+    assert shown["cannotBeSeen"] == unseen
+
+
+def test_what_an_older_daemon_says_is_shown(host):
+    older = {key: said for key, said in STATUS.items() if key not in ("waitsFor", "cannotBeSeen")}
+    say(host, older)
+    ended = host.run("rollout", "status")
+    assert ended.code == 0
+    assert "Waits for:" not in ended.out
 
 
 def test_watching_ends_with_the_rollout(host):

@@ -10,14 +10,26 @@ import pytest
 from cachepilot.daemon.fleet import Fleet
 from cachepilot.daemon.turns import Turns
 from cachepilot.errors import StalledError, UnavailableError
+from cachepilot.observe.snapshot import Unknown
+from cachepilot.plan.actions import Blocked, Plan
 from cachepilot.plan.holding import Turn
 from cachepilot.plan.rollout import Rollout
 from cachepilot.settings import Settings
 from cachepilot.spec.digest import canonical_json
-from cachepilot.status.conditions import Waiting
+from cachepilot.status.conditions import Condition, ConditionStatus, ConditionType, Waiting
 from tests.fakes.scenes import look, settled
 from tests.fakes.world import NOON
 from tests.status.test_facts import SPEC, status
+
+
+def not_ready(message):
+    return Condition(
+        type=ConditionType.READY,
+        status=ConditionStatus.FALSE,
+        reason="NoAnswer",
+        message=message,
+        last_transition_time=NOON,
+    )
 
 
 class Store:
@@ -82,9 +94,14 @@ class Host:
         )
         self.turns.begin()
 
-    def publish(self, name, *, waits=False, **changes):
-        seen = look(settled(SPEC), SPEC)
-        base = status(spec=SPEC, seen=seen)
+    def publish(self, name, *, waits=False, trouble="", lost="", **changes):
+        """Say how a visit ended; *trouble* kept it from looking, *lost* silenced the engine."""
+        seen = None if trouble else look(settled(SPEC), SPEC)
+        if lost:
+            seen = replace(seen, containers=Unknown(lost))
+        blocked = Blocked(reason="RecordUnreadable", message=trouble) if trouble else None
+        plan = Plan(blocked=blocked)
+        base = status(spec=SPEC, seen=seen, plan=plan, trouble=trouble)
         reason = Waiting(reason="WaitingForTurn", message="m", until=None, plan=())
         self.fleet.publish(
             replace(
@@ -97,12 +114,18 @@ class Host:
             )
         )
 
-    def all_wait(self, image="redis:9.0", **rollout):
+    def use(self, image="redis:9.0", **rollout):
         self.settings = settings_of(image, **rollout)
         self.turns.use_settings(self.settings)
+
+    def all_wait(self, image="redis:9.0", **rollout):
+        self.use(image, **rollout)
         for name in self.names:
             self.publish(name, waits=True)
         return self.turns.decide()
+
+    def awaited(self):
+        return {each.name: (each.reason, each.message) for each in self.turns.status().awaited}
 
     def later(self, seconds):
         self.now += timedelta(seconds=seconds)
@@ -162,6 +185,96 @@ def test_nobody_goes_before_everybody_was_looked_at(host):
     assert host.turns.decide()[0] == ()
     host.publish("a", waits=True, labels=(("cachepilot/canary", "true"),))
     assert host.turns.decide()[0] == ("a",)
+
+
+def test_a_record_that_cannot_be_read_holds_nobody_else_up(host):
+    host.use()
+    for name in "ac":
+        host.publish(name, waits=True)
+    host.publish("b", trouble="cannot read record.json; put it back from a backup")
+    assert host.turns.decide()[0] == ("a",)
+    why = "cannot read record.json; put it back from a backup"
+    assert host.turns.status().unseen == (("b", why),)
+    assert host.awaited() == {}
+    for name, follower in (("a", ("c",)), ("c", ())):
+        host.later(1)
+        host.publish(name)
+        assert host.turns.decide()[0] == ()
+        host.later(11)
+        assert host.turns.decide()[0] == follower
+
+    # Once it is mended it takes them in its turn, like everybody.
+    assert not host.store.kept.complete
+    assert host.turns.status().phase == "idle"
+    assert host.turns.turn_of("b") is Turn.ANOTHERS
+    host.publish("b", waits=True)
+    assert host.turns.status().unseen == ()
+    assert host.turns.decide()[0] == ("b",)
+
+
+def test_a_visit_that_was_cut_off_under_the_old_settings_says_nothing_about_the_new(host):
+    host.publish("b", trouble="cannot read record.json")
+    host.use()
+    for name in "ac":
+        host.publish(name, waits=True)
+    assert host.turns.decide()[0] == ()
+    assert host.awaited()["b"][0] == "NotSeenYet"
+
+
+def test_an_engine_that_does_not_answer_has_given_nobody_the_new_defaults(host):
+    host.use()
+    for name in "abc":
+        host.publish(name, lost="Docker does not answer")
+    assert host.turns.decide()[0] == ()
+    assert not host.store.kept.complete
+    assert host.turns.status().phase == "looking"
+    assert host.awaited() == dict.fromkeys("abc", ("EngineUnavailable", "Docker does not answer"))
+    for name in "abc":
+        host.publish(name, waits=True)
+    assert host.turns.decide()[0] == ("a",)
+    # Nor has it harmed whom the engine cannot speak of for a moment.
+    host.later(1)
+    host.publish("a", lost="Docker does not answer")
+    assert host.turns.decide()[0] == ()
+    assert host.turns.status().phase == "canary"
+
+
+def test_it_is_said_for_whom_everybody_waits_and_why(host):
+    host.use()
+    for name in "ac":
+        host.publish(name, waits=True)
+    host.turns.decide()
+    assert host.turns.status().phase == "canary"
+    assert host.awaited() == {
+        "b": ("NotSeenYet", "nobody has looked at it since the settings changed")
+    }
+    host.publish("b", conditions=(not_ready("its server does not answer"),))
+    assert host.turns.decide()[0] == ()
+    assert host.awaited() == {"b": ("OutOfService", "its server does not answer")}
+    # Where there is room for it, it holds nobody up.
+    host.use(maxUnavailable=2)
+    for name in "ac":
+        host.publish(name, waits=True)
+    host.publish("b", conditions=(not_ready("its server does not answer"),))
+    assert host.turns.decide()[0] == ("a",)
+    assert host.awaited() == {}
+    # If it has yet to take them itself, it gets no turn before it is well.
+    host.publish("b", waits=True, conditions=(not_ready("its server does not answer"),))
+    assert host.awaited() == {"b": ("OutOfService", "its server does not answer")}
+
+
+def test_nobody_is_waited_for_once_it_is_over_or_halted(host):
+    for name in "abc":
+        host.publish(name)
+    host.turns.decide()
+    host.publish("b", conditions=(not_ready("its server does not answer"),))
+    assert host.awaited() == {}
+    host.all_wait()
+    host.later(700)
+    host.turns.decide()
+    host.publish("b", conditions=(not_ready("its server does not answer"),))
+    assert host.turns.status().phase == "halted"
+    assert host.awaited() == {}
 
 
 def test_a_decision_that_cannot_be_kept_is_none(host):

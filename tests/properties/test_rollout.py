@@ -37,6 +37,7 @@ class Fleet:
     has: dict[str, str] = field(default_factory=dict)
     down: dict[str, int] = field(default_factory=dict)
     age: dict[str, int] = field(default_factory=dict)
+    blind: frozenset[str] = frozenset()
     stalled: set[str] = field(default_factory=set)
     rollout: Rollout = field(default_factory=Rollout)
     now: datetime = NOON
@@ -46,10 +47,12 @@ class Fleet:
             waits = self.has.get(name, "old") != target and name not in self.resting
             yield Member(
                 name=name,
-                seen_at=self.now,
+                seen_at=None if name in self.blind else self.now,
+                is_blind=name in self.blind,
                 counts=name not in self.resting,
-                is_ready=not self.down.get(name) and name not in self.broken,
-                waits=waits and name not in self.closed,
+                is_ready=not self.down.get(name) and name not in self.broken | self.blind,
+                message="",
+                waits=waits and name not in self.closed | self.blind,
                 waits_for_window=waits and name in self.closed,
                 trouble="it is stalled" if name in self.stalled else "",
                 volunteers=name in self.volunteers,
@@ -212,6 +215,37 @@ def test_who_is_out_of_service_anyway_counts():
     for _ in range(40):
         fleet.step(replace(POLICY, max_unavailable=2), "new")
     assert fleet.has == {"a": "new", "b": "new"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(fleets(), policies, st.data())
+def test_who_cannot_be_looked_at_holds_nobody_else_up_and_follows_once_mended(fleet, policy, data):
+    serving = {name for name in fleet.kinds if name not in fleet.resting}
+    if not serving:
+        return
+    fleet.blind = frozenset(data.draw(st.sets(st.sampled_from(sorted(serving)), min_size=1)))
+    for _ in range(40 * len(fleet.kinds)):
+        fleet.step(policy, "new")
+    assert fleet.has == dict.fromkeys(serving - fleet.blind, "new")
+    assert not fleet.rollout.complete
+    assert all(fleet.rollout.turn_of(name) is Turn.ANOTHERS for name in fleet.blind)
+
+    fleet.blind = frozenset()
+    for _ in range(40 * len(fleet.kinds)):
+        fleet.step(policy, "new")
+    assert fleet.has == dict.fromkeys(serving, "new")
+    assert fleet.rollout.complete
+
+
+def test_a_tenant_that_turns_blind_in_its_turn_is_waited_for_until_the_deadline():
+    fleet = Fleet(kinds={"a": GOOD, "b": GOOD})
+    fleet.step(POLICY, "new")
+    fleet.blind = frozenset("a")
+    for _ in range(40):
+        fleet.step(POLICY, "new")
+    assert fleet.rollout.halted
+    assert "nobody could look at it in time" in fleet.rollout.halted.message
+    assert fleet.has == {"a": "new"}
 
 
 def test_a_deadline_fails_who_never_comes_back():

@@ -154,13 +154,27 @@ def test_an_image_that_harms_the_canary_reaches_nobody_else(host, fleet_of_eight
 
 
 def test_a_daemon_that_is_killed_in_the_middle_goes_on_where_it_was(host, fleet_of_eight):
+    # Nobody can look at one of them: it holds up nobody, and has its turn once it is mended.
+    broken, *others = fleet_of_eight
+    record = broken.folder / "record.json"
+    kept, served = record.read_bytes(), broken.inspect()["Id"]
+    record.write_text("{torn")
     default_image(host, REDIS_8)
     for count in (1, 3):
         eventually(lambda count=count: len(turns(host)) >= count, timeout=60)
         host.kill()
         host.start()
-    all_have(fleet_of_eight, REDIS_8)
+    all_have(others, REDIS_8)
     eventually(lambda: rollout(host)["phase"] == "idle", timeout=60)
+    assert sorted(turns(host)) == sorted(each.name for each in others)
+    (unseen,) = rollout(host)["cannotBeSeen"]
+    assert unseen["name"] == broken.name
+    assert f"{broken.name}: cannot read {record}" in host.ctl("rollout", "status")
+    assert (broken.inspect()["Id"], image_of(broken)) == (served, REDIS_7)
+    record.write_bytes(kept)
+    host.hang_up()
+    all_have(fleet_of_eight, REDIS_8)
+    eventually(lambda: not rollout(host)["cannotBeSeen"] and rollout(host)["complete"])
     assert len(turns(host)) == len(set(turns(host))) == FEW
     assert all(each.get("kept") == "yes" for each in fleet_of_eight)
 
