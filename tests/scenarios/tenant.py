@@ -146,9 +146,14 @@ class Tenant:
             yield connection
 
     @contextmanager
-    def admin(self) -> Iterator[redis.Redis]:
-        """What somebody with root can do: the daemon's own user over the management socket."""
-        folder = os.open(self.folder / f"run/{self.record()['memory']['instance']}", os.O_PATH)
+    def admin(self, instance: int | None = None) -> Iterator[redis.Redis]:
+        """What somebody with root can do: the daemon's own user over the management socket.
+
+        Args:
+            instance: Which server, if not the one that serves.
+        """
+        number = instance or self.record()["memory"]["instance"]
+        folder = os.open(self.folder / f"run/{number}", os.O_PATH)
         try:
             with redis.Redis(
                 unix_socket_path=f"/proc/self/fd/{folder}/redis.sock",

@@ -67,8 +67,12 @@ EDITS = {
 LIVE = ("live", "less memory", "users")
 
 
+def faulty(host):
+    return [sys.executable, str(FAULTY), str(host.root / "fault")]
+
+
 def start(host):
-    return host.start(program=[sys.executable, str(FAULTY), str(host.root / "fault")])
+    return host.start(program=faulty(host))
 
 
 def faults(begin, step):
