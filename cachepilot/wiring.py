@@ -100,6 +100,9 @@ def build(paths: RootPaths, settings: Settings, *, stopping: threading.Event) ->
         root=str(paths.root),
         folder_of=paths.tenant,
         check_data=folders.check_data,
+        check_pause=lambda name, patience: replacements.check_pause(
+            name, now=clock.utc_now(), patience=patience
+        ),
         run_folder=paths.run,
         remember_image=replacements.remember_image,
         monotonic=clock.monotonic,

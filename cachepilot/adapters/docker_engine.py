@@ -15,6 +15,7 @@ from cachepilot.adapters.docker_client import DockerClients, engine_errors, word
 from cachepilot.adapters.docker_images import ImageExaminer
 from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
 from cachepilot.adapters.docker_refusals import refuse_known_failure
+from cachepilot.adapters.docker_stop import end_by_itself
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
 from cachepilot.adapters.lost_server import is_served
@@ -44,6 +45,8 @@ class DockerEngine:
         folder_of: Where a tenant's own files live.
         check_data: Called right before a start; raises StalledError unless the data folder is
             the one we made.
+        check_pause: Called right before a stop that kills nobody; raises WaitingError unless
+            nobody can write meanwhile.
         run_folder: Where a server instance makes its socket.
         remember_image: Told what an image holds.
         monotonic: Seconds that never jump.
@@ -56,6 +59,7 @@ class DockerEngine:
         root: str,
         folder_of: Callable[[TenantName], Path],
         check_data: Callable[[TenantName, int], None],
+        check_pause: Callable[[TenantName, timedelta], None],
         run_folder: Callable[[TenantName, int], Path],
         remember_image: Callable[[TenantName, LearnedImage], None],
         monotonic: Callable[[], float],
@@ -64,6 +68,7 @@ class DockerEngine:
         self._root = root
         self._folder_of = folder_of
         self._check_data = check_data
+        self._check_pause = check_pause
         self._run_folder = run_folder
         self._remember_image = remember_image
         self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
@@ -184,9 +189,16 @@ class DockerEngine:
             refuse_known_failure("start", name, str(error))
             raise
 
-    def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
-        """Stop a container, giving the server *timeout* to save before it is killed."""
+    def stop(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, kills: bool = True
+    ) -> None:
+        """Stop a container, giving the server *timeout* to save before it *kills* or gives up."""
         self._own(tenant_name, container_id)
+        if not kills:
+            self._check_pause(tenant_name, timeout)
+            client, words = self._clients.get(), self._last_words
+            end_by_itself(client, tenant_name, container_id, patience=timeout, last_words=words)
+            return
         with engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
 

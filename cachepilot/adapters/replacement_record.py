@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from cachepilot.adapters.records import Records
 from cachepilot.errors import WaitingError
@@ -138,6 +139,18 @@ class ReplacementRecord:
         if begun is None:
             raise WaitingError(f"nothing takes the place of the server of {tenant_name}")
         return begun
+
+    def check_pause(self, tenant_name: TenantName, *, now: datetime, patience: timedelta) -> None:
+        """Return if nobody can write to a noted server until *patience* is over.
+
+        Raises:
+            WaitingError: Its clients may write before, and that would be lost.
+        """
+        begun = self._records.recall(tenant_name).replacement
+        if begun and begun.note and now + patience > begun.note.until:
+            raise WaitingError(
+                f"cannot stop the server of {tenant_name}: writes come back before it has ended"
+            )
 
     def may_be_needed(self, tenant_name: TenantName, instance: int) -> bool:
         """Return whether *instance* is in charge, or may be yet."""

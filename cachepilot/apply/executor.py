@@ -179,9 +179,10 @@ def _contain(action: a.ContainerAction, writers: Writers) -> None:
             containers.create(name, workload, instance=instance)
         case a.StartContainer(role=role, instance=instance):
             containers.start(name, role=role, instance=instance)
+        case a.StopContainer(container_id=container_id, timeout=timeout, kills=kills):
+            containers.stop(name, container_id=container_id, timeout=timeout, kills=kills)
         case (
-            a.StopContainer(container_id=container_id, timeout=timeout)
-            | a.StopUnsaved(container_id=container_id, timeout=timeout)
+            a.StopUnsaved(container_id=container_id, timeout=timeout)
             | a.StopUnused(container_id=container_id, timeout=timeout)
         ):
             containers.stop(name, container_id=container_id, timeout=timeout)

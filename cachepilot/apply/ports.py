@@ -197,8 +197,15 @@ class ContainerWriter(ReplacementContainers, Protocol):
             StalledError: A port is taken, an address is foreign, or data is missing.
         """
 
-    def stop(self, tenant_name: TenantName, *, container_id: str, timeout: timedelta) -> None:
-        """Stop a container, giving the server *timeout* to save before it is killed."""
+    def stop(
+        self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, kills: bool = True
+    ) -> None:
+        """Stop a container, giving the server *timeout* to save; only if it *kills*, kill it then.
+
+        Raises:
+            WaitingError: It did not end, or not of its own accord, or it could not end before its
+                clients may write again. Never if it *kills*.
+        """
 
     def restart(
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, instance: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from cachepilot.observe.replacement import Replacement
@@ -92,9 +92,13 @@ class ReplacementServer(Protocol):
         """
 
     def note_data(
-        self, tenant_name: TenantName, *, instance: int, now: datetime, pause: timedelta
+        self, tenant_name: TenantName, *, instance: int, pause: timedelta, saved: bool
     ) -> None:
-        """Pause writes for *pause*, then record what the server holds."""
+        """Pause writes for *pause*, then record what the server holds.
+
+        Raises:
+            WaitingError: All of it should be *saved*, and it took a write since; writes are back.
+        """
 
     def compare_data(self, tenant_name: TenantName, *, instance: int) -> None:
         """Return if the server holds what was noted, but for what expired or was evicted.

@@ -73,8 +73,8 @@ def _tell(action: a.ReplacementServerAction, writers: Writers) -> None:
     match action:
         case a.RewriteAppendOnly():
             server.rewrite_append_only(name, instance=instance)
-        case a.NoteData(now=now, pause=pause):
-            server.note_data(name, instance=instance, now=now, pause=pause)
+        case a.NoteData(pause=pause, saved=saved):
+            server.note_data(name, instance=instance, pause=pause, saved=saved)
         case a.CompareData():
             server.compare_data(name, instance=instance)
         case _:

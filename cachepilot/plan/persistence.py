@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from cachepilot.observe.snapshot import Liveness, Role, SeenServer, Snapshot, Unreachable
 from cachepilot.plan.actions import (
+    AbandonReplacement,
     Action,
     AwaitRewrite,
     DiscardAppendOnly,
@@ -162,8 +163,11 @@ def plan_relief(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
     noted = begun is not None and begun.instance != seen.memory.instance and begun.note
     if not (running and (seen.memory.load_once or noted)):
         return ()
-    cause = "it could not be stopped"
-    return (ResumeWrites(tenant_name=spec.name, cause=cause, instance=seen.memory.instance),)
+    cause, instance = "it could not be stopped", seen.memory.instance
+    resume = ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)
+    # What was noted is history from now on.
+    forget = AbandonReplacement(tenant_name=spec.name, cause=cause)
+    return (forget, resume) if noted else (resume,)
 
 
 def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:

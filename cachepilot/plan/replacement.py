@@ -117,7 +117,10 @@ def restarted_already(spec: TenantSpec, seen: Snapshot) -> bool:
 
 
 def continued(seen: Snapshot) -> Replacement | None:
-    """Return the replacement under way, if the server before stopped right behind its note."""
+    """Return the replacement under way, if the server before stopped right behind its note.
+
+    What it held is on disk then: saved before the note, or by itself while it ended.
+    """
     begun, container = seen.memory.replacement, seen.container(Role.SERVER)
     if begun is None or begun.instance == seen.memory.instance:
         return None
@@ -126,7 +129,8 @@ def continued(seen: Snapshot) -> Replacement | None:
     ended = container.finished_at
     rests = container.liveness in (Liveness.EXITED, Liveness.CREATED)
     is_known = begun.note is not None and ended is not None and ended <= begun.note.until
-    return begun if rests and is_known else None
+    has_saved = seen.memory.persistence is not RDB or container.exit_code == 0
+    return begun if rests and is_known and has_saved else None
 
 
 def successor(spec: TenantSpec, reservation: Reservation, begun: Replacement) -> Workload:
@@ -200,12 +204,14 @@ def _plan_farewell(
         if mode_in_force(spec, seen) is AOF:
             yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=number)
         pause = 2 * stop_timeout(server.used_memory)
-        yield NoteData(tenant_name=name, cause=cause, instance=number, now=seen.at, pause=pause)
+        saved = mode_in_force(spec, seen) is NONE
+        yield NoteData(tenant_name=name, cause=cause, instance=number, pause=pause, saved=saved)
     yield StopContainer(
         tenant_name=name,
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
+        kills=not isinstance(server, SeenServer) or server.loading,
     )
 
 
@@ -219,6 +225,8 @@ def _plan_hand_over(
     saved: bool,
 ) -> Iterator[Action]:
     name, mode, cause = spec.name, mode_in_force(spec, seen), "the server before has stopped"
+    if mode is RDB and container and container.exit_code and not (saved or begun.note):
+        cause = f"the server before ended with exit code {container.exit_code}, maybe unsaved"
     yield CarryData(
         tenant_name=name,
         cause=cause,

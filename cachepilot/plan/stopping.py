@@ -116,6 +116,7 @@ def _plan_stop(
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
+        kills=not saved,
     )
     if not saved:
         # Only then: behind a save, a dump is the very data that the next start must load.

@@ -140,7 +140,8 @@ def plan_return(
 ) -> Iterator[Action]:
     """Yield the way back; what ran before is made again once the record says so."""
     container, cause = seen.container(Role.SERVER), "the new server failed"
-    if begun.failure is None:
+    if begun.failure is None or not begun.failed_image:
+        # A comparison that failed has noted why, and does not know of what image.
         yield CondemnReplacement(
             tenant_name=spec.name,
             cause=cause,

@@ -535,6 +535,7 @@ class RealBench(Bench):
             root=str(self.paths.root),
             folder_of=self.paths.tenant,
             check_data=lambda _name, _instance: None,
+            check_pause=lambda _name, _patience: None,
             run_folder=self.paths.run,
             remember_image=lambda _name, _learned: None,
             monotonic=clock.monotonic,

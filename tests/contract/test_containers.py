@@ -38,9 +38,11 @@ def remove(bench, made, **changes):
     bench.writers.containers.remove(made.name, **about)
 
 
-def stop(bench, made):
+def stop(bench, made, *, kills=True):
     seen = bench.seen(made)
-    bench.writers.containers.stop(made.name, container_id=seen.container_id, timeout=AT_ONCE)
+    bench.writers.containers.stop(
+        made.name, container_id=seen.container_id, timeout=AT_ONCE, kills=kills
+    )
 
 
 # Birth ------------------------------------------------------------------------------------------
@@ -242,6 +244,49 @@ def test_a_stopped_container_is_seen_as_exited_and_stopping_again_is_fine(bench)
 
     seen = bench.seen(made)
     assert (seen.liveness, seen.exit_code) == (Liveness.EXITED, 0)
+
+
+def test_a_server_that_saves_ends_by_itself_and_ending_again_is_fine(bench):
+    made = saving(bench)
+    bench.write(made, 5)
+
+    stop(bench, made, kills=False)
+    stop(bench, made, kills=False)
+
+    seen = bench.seen(made)
+    assert (seen.liveness, seen.exit_code) == (Liveness.EXITED, 0)
+    assert bench.has_dump(made)
+    assert bench.start(made).liveness is Liveness.RUNNING
+    bench.await_server(made)
+    assert bench.read(made) == 5
+
+
+def test_a_server_that_cannot_save_serves_on_instead_of_ending(bench):
+    made = saving(bench)
+    with bench.unwritable_data(made):
+        bench.write(made, 5)
+        with pytest.raises(WaitingError, match="still runs"):
+            stop(bench, made, kills=False)
+        assert bench.seen(made).liveness is Liveness.RUNNING
+        assert bench.read(made) == 5
+
+    stop(bench, made, kills=False)
+    assert bench.has_dump(made)
+
+
+def test_a_server_that_was_killed_has_not_ended_by_itself(bench):
+    made = saving(bench)
+    bench.kill(made)
+
+    with pytest.raises(WaitingError):
+        stop(bench, made, kills=False)
+
+
+def saving(bench):
+    """Serve a tenant that saves when it ends, as a snapshot's mode makes it."""
+    made = bench.serve()
+    bench.set_directive(made, "save", "3600 1")
+    return made
 
 
 def test_a_killed_container_stays_down_and_starts_again(bench):

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from cachepilot.adapters.redis_sample import READER
-from cachepilot.errors import StalledError
+from cachepilot.errors import StalledError, WaitingError
 from cachepilot.observe.replacement import Kept, Replacement
-from cachepilot.observe.snapshot import Engine, SeenServer
+from cachepilot.observe.snapshot import Engine, Liveness, SeenServer
 from cachepilot.plan.data_format import data_format_of
 from cachepilot.plan.shape import engine_of
 from tests.contract.bench import ENGINES
@@ -56,8 +56,8 @@ def tell(bench, made, verb, **words):
     return getattr(bench.writers.server, verb)(made.name, instance=1, **words)
 
 
-def note(bench, made):
-    tell(bench, made, "note_data", now=bench.now(), pause=PAUSE)
+def note(bench, made, *, pause=PAUSE, saved=False):
+    tell(bench, made, "note_data", pause=pause, saved=saved)
     return bench.readers.memory.recall(made.name).replacement.note
 
 
@@ -78,6 +78,41 @@ def test_nobody_writes_behind_a_note(bench, made):
     assert not bench.write(made, 6)
     tell(bench, made, "resume_writes")
     assert bench.write(made, 6)
+
+
+def test_what_was_saved_a_moment_ago_is_noted(bench, made):
+    bench.write(made, 5)
+    tell(bench, made, "save", pause=PAUSE)
+
+    assert note(bench, made, saved=True)
+
+
+def test_a_write_behind_the_save_is_not_noted_and_nobody_is_kept_waiting(bench, made):
+    bench.write(made, 5)
+    tell(bench, made, "save", pause=PAUSE)
+    tell(bench, made, "resume_writes")
+    bench.write(made, 6)
+
+    with pytest.raises(WaitingError):
+        note(bench, made, saved=True)
+
+    assert bench.readers.memory.recall(made.name).replacement.note is None
+    assert bench.write(made, 7)
+
+
+def test_nobody_is_stopped_whose_clients_may_write_before_it_has_ended(bench, made):
+    bench.write(made, 5)
+    note(bench, made, pause=timedelta(seconds=2))
+    seen = bench.seen(made)
+    about = {"container_id": seen.container_id, "kills": False}
+
+    with pytest.raises(WaitingError, match="before it has ended"):
+        bench.writers.containers.stop(made.name, timeout=timedelta(seconds=5), **about)
+    assert bench.seen(made).liveness is Liveness.RUNNING
+
+    note(bench, made)
+    bench.writers.containers.stop(made.name, timeout=timedelta(seconds=5), **about)
+    assert bench.seen(made).liveness is Liveness.EXITED
 
 
 def test_other_data_is_a_difference_that_is_remembered(bench, made):

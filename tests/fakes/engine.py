@@ -167,13 +167,19 @@ class FakeContainerWriter:
                 raise StalledError("a server runs on its data", reason="ServerLost")
             self._start(key, seen)
 
-    def stop(self, tenant_name, *, container_id, timeout):
+    def stop(self, tenant_name, *, container_id, timeout, kills=True):
         self._effect()
         key = self._own(tenant_name, container_id)
+        if not kills:
+            self._check_pause(tenant_name, timeout)
+            if key in self.world.servers and not self.world.can_end(key):
+                raise WaitingError("it was told to save and end, and still runs")
         if key in self.world.servers:
             self.world.shut_down(key)
         elif self.world.containers[key].liveness in _ALIVE:
             self.world.end(key, exit_code=0)
+        if not kills and self.world.containers[key].exit_code:
+            raise WaitingError("it ended in another way")
 
     def restart(self, tenant_name, *, container_id, timeout, instance):
         self._effect()
@@ -235,6 +241,11 @@ class FakeContainerWriter:
         elif seen.shape.bridge not in self.world.networks:
             raise UnavailableError("the network is missing")
         self.world.boot(name)
+
+    def _check_pause(self, tenant_name, patience):
+        begun = self.world.memory(tenant_name).replacement
+        if begun and begun.note and self.world.now + patience > begun.note.until:
+            raise WaitingError("writes come back before it has ended")
 
     def _check_sandbox(self, name, joined):
         sandbox = self.world.containers.get(sandbox_of(name))

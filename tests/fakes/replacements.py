@@ -98,10 +98,13 @@ class FakeReplacementServer:
         self._effect()
         self._server(tenant_name, instance)
 
-    def note_data(self, tenant_name, *, instance, now, pause):
+    def note_data(self, tenant_name, *, instance, pause, saved):
         self._effect()
         server = self._server(tenant_name, instance)
-        server.writes_paused = True
+        if saved and server.data != self.world.disk(tenant_name, instance).dump:
+            raise WaitingError("it took writes behind its save")
+        now = self.world.now
+        server.writes_paused = server.pause_ends = True
         held = (NotedDatabase(number=0, keys=server.data),)
         memory = self.world.memory(tenant_name)
         note = Note(until=now + pause, databases=held, sample=(), evicts=False)
@@ -115,10 +118,6 @@ class FakeReplacementServer:
         if server.data == begun.note.databases[0].keys:
             return
         failure = ("DataDiffers", "the new server has other keys")
-        failed = replace(
-            begun,
-            failure=failure,
-            failed_image=self.world.containers[tenant_name].image_id,
-        )
+        failed = replace(begun, failure=failure)
         self.world.memories[tenant_name] = replace(memory, replacement=failed)
         raise StalledError(failure[1], reason=failure[0])

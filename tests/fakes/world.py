@@ -246,13 +246,20 @@ class FakeWorld:
 
     def shut_down(self, name: TenantName) -> None:
         """End the process as SIGTERM does: it saves where it has save points."""
-        server = self.servers.pop(name)
-        if server.script or server.hangs:
+        is_deaf, server = not self.can_end(name), self.servers.pop(name)
+        if is_deaf:
             self.end(name, exit_code=137)
             return
         if server.directives["save"]:
             self.disk(name, server.instance).dump = server.data
         self.end(name, exit_code=0)
+
+    def can_end(self, name: TenantName) -> bool:
+        """Return whether a server hears SIGTERM, and can save where it has to."""
+        server = self.servers[name]
+        saves = server.directives["save"] != ""
+        hears = not (server.script or server.hangs)
+        return hears and (self.disk(name, server.instance).writable or not saves)
 
     def kill(self, name: TenantName) -> None:
         """End the process as SIGKILL does."""
@@ -357,6 +364,7 @@ class FakeWorld:
 
     def end_pauses(self) -> None:
         """Let so much time pass that every pause but one for years is over."""
+        self.now += timedelta(hours=1)
         for server in self.servers.values():
             if server.pause_ends:
                 server.writes_paused = server.pause_ends = False

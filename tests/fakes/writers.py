@@ -304,7 +304,7 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
         self._effect()
         server = self._server(tenant_name, instance)
         self._dump(tenant_name, server)
-        server.writes_paused = True
+        server.writes_paused = server.pause_ends = True
 
     def resume_writes(self, tenant_name, *, instance):
         self._effect()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.spec.document import AccessMode, PersistenceMode
 from tests.builders import tenant
+from tests.fakes.engine import content_of
 from tests.fakes.scenes import plan
 from tests.fakes.visits import Daemon
 from tests.fakes.world import FakeWorld
@@ -138,6 +141,115 @@ def test_whatever_is_cut_the_former_server_serves_again_with_all_its_data(
     asked = {"restarted_at": world.memory("acme").restarted_at}
     assert complaints(world, replace(before, **asked)) == []
     assert reason_of(world, after) == ("UpgradeFailed" if fault == "broken" else "DataDiffers")
+
+
+@dataclass
+class EventfulWorld(FakeWorld):
+    """A world in which something happens in the middle of an effect, before it is carried out."""
+
+    events: dict[int, Callable[[FakeWorld], None]] = field(default_factory=dict)
+
+    def tick(self, span=timedelta(milliseconds=10)):
+        if event := self.events.pop(self.effects, None):
+            event(self)
+        return super().tick(span)
+
+
+def fill_the_disk(world):
+    for disk in world.disks.values():
+        disk.writable = False
+
+
+@pytest.mark.parametrize("mode", PersistenceMode)
+@pytest.mark.parametrize(("fills", "lingers"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("when", range(1, 40))
+def test_whatever_happens_in_the_middle_of_a_restart_no_acknowledged_write_is_lost(
+    mode, fills, lingers, when
+):
+    """The disk fills up, or the visit takes longer than the pause; clients never stop writing."""
+    world, acknowledged = EventfulWorld(images={GOOD, NEXT}), 7
+    before = tenant("acme", image=GOOD, persistence=mode)
+    visit(world, before)
+    world.write("acme", 7)
+
+    def happen(world):
+        nonlocal acknowledged
+        if fills:
+            fill_the_disk(world)
+        if lingers:
+            world.end_pauses()
+        if world.write("acme", 8):
+            acknowledged = 8
+
+    world.events[world.effects + when] = happen
+    after = replace(before, image=NEXT)
+    visit(world, after)
+    if world.is_answering("acme"):
+        assert world.write("acme", 9)
+        acknowledged = 9
+    for disk in world.disks.values():
+        disk.writable = True
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == acknowledged
+    assert complaints(world, after) == []
+
+
+@pytest.mark.parametrize("when", range(1, 40))
+def test_a_note_is_forgotten_with_the_stop_that_did_not_come(when):
+    world, mode = EventfulWorld(images={GOOD, NEXT}), PersistenceMode.RDB
+    before = tenant("acme", image=GOOD, persistence=mode)
+    visit(world, before)
+    world.write("acme", 7)
+    after = replace(before, image=NEXT)
+    world.events[world.effects + when] = fill_the_disk
+    visit(world, after)
+    for disk in world.disks.values():
+        disk.writable = True
+    acknowledged = 8 if world.write("acme", 8) else 7
+    if world.is_answering("acme"):
+        world.shut_down("acme")
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == acknowledged
+    assert complaints(world, after) == []
+
+
+@pytest.mark.parametrize("when", range(2, 40))
+def test_a_server_that_somebody_kills_behind_its_note_is_replaced_by_what_it_saved(when):
+    """Of what a snapshot's mode never promised, no comparison can be made."""
+    world, mode = EventfulWorld(images={GOOD, NEXT}), PersistenceMode.RDB
+    before = tenant("acme", image=GOOD, persistence=mode)
+    visit(world, before)
+    world.write("acme", 7)
+    world.disk("acme").dump = 7
+    after = replace(before, image=NEXT)
+    world.events[world.effects + when - 1] = lambda world: world.write("acme", 8)
+    world.events[world.effects + when] = kill_the_server
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data in (7, 8)
+    assert complaints(world, after) == []
+
+
+def kill_the_server(world):
+    if "acme" in world.servers:
+        world.kill("acme")
+
+
+def test_what_content_lost_the_data_is_remembered_so_that_another_is_tried():
+    world, before = new_world("lying"), tenant("acme", image=GOOD)
+    visit(world, before)
+    world.write("acme", 7)
+    visit(world, replace(before, image=FAULTY))
+
+    held = world.memory("acme").held_back
+
+    assert held.reason == "DataDiffers"
+    assert held.image_id == content_of(FAULTY)
 
 
 @settings(max_examples=100, deadline=None)

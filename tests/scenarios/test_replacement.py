@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
+from tests.scenarios.waiting import eventually
 
 # redis-py forgets the socket of a handshake that a stopping server cuts off.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -113,6 +114,29 @@ def test_a_server_that_does_not_start_is_taken_back_with_every_acknowledged_writ
 
     tenant.edit({"engine": {"image": REDIS_8}}).settle()
     assert engine_of(tenant)[1].startswith("8.0")
+    assert load.lost() == []
+
+
+@pytest.mark.parametrize("image", [REDIS_7, VALKEY_8], ids=["redis7", "valkey8"])
+def test_a_server_whose_last_save_fails_serves_on_until_it_can_save(fleet, image):
+    tenant = fleet.tenant(f"full-{image.split('/')[1][:5]}")
+    tenant.write(with_image(image, "rdb")).settle()
+    run_id = tenant.run_id()
+    # A save beside the server works, but not the one that it makes as it ends.
+    obstacle = tenant.data / "temp-1.rdb"
+    obstacle.mkdir()
+
+    with Load(tenant, None, None) as load:
+        tenant.edit({"restartedAt": "2026-03-01T12:00:00Z"})
+        eventually(lambda: "it still runs; its last words" in json.dumps(tenant.status()))
+        tenant.put(late="yes")
+        assert tenant.run_id() == run_id
+        obstacle.rmdir()
+        tenant.settle()
+        load.go_on()
+
+    assert tenant.run_id() != run_id
+    assert tenant.get("late") == "yes"
     assert load.lost() == []
 
 

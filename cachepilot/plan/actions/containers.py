@@ -49,12 +49,18 @@ class StartContainer(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopContainer(BaseAction):
-    """Let a server save and stop."""
+    """Let a server save and stop.
+
+    Attributes:
+        timeout: How long it may take to save.
+        kills: Whether it is killed then; otherwise it serves on with what it could not save.
+    """
 
     disruption: ClassVar[Disruption] = Disruption.RESTART
 
     container_id: str
     timeout: timedelta
+    kills: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

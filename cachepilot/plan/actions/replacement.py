@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 from cachepilot.observe.replacement import Replacement
@@ -123,13 +123,17 @@ class RewriteAppendOnly(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteData(BaseAction):
-    """Pause writes, then count the keys and remember a sample of them."""
+    """Pause writes, then count the keys and remember a sample of them.
+
+    Attributes:
+        saved: Whether it saved all it holds a moment ago, and will not do so again.
+    """
 
     disruption: ClassVar[Disruption] = Disruption.RESTART
 
     instance: int
-    now: datetime
     pause: timedelta
+    saved: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,60 @@
+"""Ending a server that must have saved: told once, waited for, and never killed.
+
+Docker's own way to stop a container kills whoever has not ended in time, and a server whose disk
+is full does not end: it says that it cannot save, and serves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import docker
+
+from cachepilot.adapters.docker_client import engine_errors
+from cachepilot.adapters.docker_inspect import Json
+from cachepilot.errors import UnavailableError, WaitingError
+from cachepilot.spec.document import TenantName
+
+_SIGNAL = "SIGTERM"
+
+
+def end_by_itself(
+    client: docker.APIClient,
+    tenant_name: TenantName,
+    container_id: str,
+    *,
+    patience: timedelta,
+    last_words: Callable[[Json], str],
+) -> None:
+    """Tell a server to save and end, and return when it has.
+
+    Docker does not start a container again by itself whose process was told to end; if the server
+    serves on and crashes later, the next visit starts it.
+
+    Raises:
+        WaitingError: It has not ended after *patience*, or not of its own accord.
+    """
+    what = f"cannot stop the server of {tenant_name}"
+    try:
+        with engine_errors(what):
+            client.kill(container_id, signal=_SIGNAL)
+    except UnavailableError as error:
+        if "is not running" not in str(error):
+            raise
+    with suppress(UnavailableError), engine_errors(what):
+        # Whatever ends the wait: what counts is how the container is then.
+        client.wait(container_id, timeout=int(patience.total_seconds()))
+    with engine_errors(what):
+        inspected: Json = client.inspect_container(container_id)
+    state = inspected["State"]
+    if state["Running"]:
+        raise WaitingError(
+            f"{what}: {patience.total_seconds():.0f} s after it was told to save and end it still "
+            f"runs; its last words: {last_words(inspected)}"
+        )
+    if code := state["ExitCode"]:
+        raise WaitingError(
+            f"{what} without loss: told to save and end, it ended with exit code {code}"
+        )
