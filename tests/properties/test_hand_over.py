@@ -17,6 +17,7 @@ from cachepilot.observe.memory import HandOverPhase
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import Disruption
 from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.tenant import UserSpec
 from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.scenes import plan
@@ -34,7 +35,16 @@ boxed = st.builds(
     persistence=st.sampled_from(PersistenceMode),
     access=st.sampled_from(AccessMode),
 )
-changes = st.sampled_from(WISHES)
+# What a running server takes, and what may stand in the same edit.
+BESIDE = (
+    {},
+    {"rotated_at": "2026-01-02T00:00:00Z"},
+    {"users": (UserSpec(name="reader", keys=("*",), commands=("+@read",)),)},
+    {"memory_max": 24 * 2**20},
+)
+changes = st.builds(
+    lambda wish, beside: {**beside, **wish}, st.sampled_from(WISHES), st.sampled_from(BESIDE)
+)
 cuts = st.integers(0, 34)
 
 

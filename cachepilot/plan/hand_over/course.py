@@ -16,7 +16,6 @@ from cachepilot.observe.snapshot import (
     Role,
     SeenContainer,
     SeenReplication,
-    SeenServer,
     Snapshot,
 )
 from cachepilot.plan.actions import (
@@ -58,9 +57,7 @@ from cachepilot.plan.hand_over.need import (
     patience_to_copy,
     room_to_copy,
 )
-from cachepilot.plan.live import plan_users
 from cachepilot.plan.persistence import mode_in_force
-from cachepilot.plan.rotation import plan_promotion
 from cachepilot.plan.server_config import Directives, fingerprint, render, shut
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT, engine_of, wanted_workload
 from cachepilot.plan.unsafe_stop import plan_end_of_script
@@ -82,6 +79,9 @@ class Course:
     Attributes:
         actions: To be done instead of starting, stopping or changing the server.
         blocked: Why nothing is done although another server is needed; live changes go on.
+
+    Users and passwords need no step of their own: the new server is born with those that are
+    wanted, and proves a new password once it is in charge.
     """
 
     actions: tuple[Action, ...] = ()
@@ -124,8 +124,6 @@ def plan_hand_over(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Cour
     if blocked := memory_missing(setting.spec, seen, setting.rules):
         wants_restart = setting.spec.fallback is UpgradeFallback.RESTART
         return None if wants_restart else Course(blocked=blocked)
-    if isinstance(seen.server, SeenServer) and _has_news_of_users(setting, seen, seen.server):
-        return Course()
     return Course(actions=tuple(_begin(setting, seen, cause)))
 
 
@@ -142,12 +140,6 @@ def _ask_first(setting: Setting, seen: Snapshot) -> Course | None:
         patience=PATIENCE,
     )
     return Course(actions=(*plan_end_of_script(spec, seen), asks))
-
-
-def _has_news_of_users(setting: Setting, seen: Snapshot, server: SeenServer) -> bool:
-    """Return whether passwords are changing just now: that comes first, and is over soon."""
-    changes = plan_users(setting.spec, seen, server, setting.memory)
-    return any(changes) or any(plan_promotion(setting.spec, seen, setting.memory))
 
 
 def _begin(setting: Setting, seen: Snapshot, cause: str) -> Iterator[Action]:
