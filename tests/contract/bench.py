@@ -40,7 +40,8 @@ from cachepilot.spec.document import AccessMode
 from cachepilot.wiring import build
 from tests.builders import tenant
 from tests.fakes.readers import readers_of
-from tests.fakes.world import NOON, FakeWorld, parse_rules
+from tests.fakes.texts import parse_rules
+from tests.fakes.world import NOON, FakeWorld
 from tests.fakes.writers import writers_of
 
 ENGINES = {
@@ -93,6 +94,7 @@ class Bench:
     writers: object
     subnet: str
     is_real: bool
+    nobody = NO_CLIENTS
 
     # Making -----------------------------------------------------------------------------------
 
@@ -279,10 +281,32 @@ class FakeBench(Bench):
         return self.world.disk(made.name).append_only is not None
 
     def write(self, made, value):
-        return self.world.write(made.name, value)
+        return self.world.write_late(made.name, value)
 
     def read(self, made):
         return self.world.servers[made.name].data
+
+    def holds(self, made, instance):
+        return self.world.servers[self.world.key(made.name, instance)].data
+
+    @contextlib.contextmanager
+    def early_clients(self, made):
+        server = self.world.servers[made.name]
+        server.has_clients = True
+        yield lambda value: self.world.write_early(made.name, value)
+
+    def end_pauses(self, made, within):
+        self.world.end_pauses()
+
+    def files_of(self, made, instance):
+        disk = self.world.disk(made.name, instance)
+        found = {"dump": disk.dump, "append only": disk.append_only}
+        return {what for what, held in found.items() if held is not None}
+
+    def kill_role(self, pair, role):
+        seen = pair.seen(role)
+        found = self.world.containers.items()
+        self.world.kill(next(key for key, each in found if each == seen))
 
     def set_directive(self, made, name, value):
         self.world.servers[made.name].directives[name] = value
@@ -458,18 +482,59 @@ class RealBench(Bench):
         try:
             with self.customer(made) as client:
                 return bool(client.set("key", value))
-        except redis.exceptions.TimeoutError:
+        except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError):
             return False
 
     def read(self, made):
         with self.customer(made) as client:
             return int(client.get("key") or 0)
 
+    def holds(self, made, instance):
+        """Return what a customer would read there; nobody but us gets at that socket."""
+        folder = os.open(self.paths.run(made.name, instance), os.O_PATH)
+        path = f"/proc/self/fd/{folder}/{SOCKET}"
+        try:
+            with self._client(made, unix_socket_path=path) as client:
+                return int(client.get("key") or 0)
+        finally:
+            os.close(folder)
+
     @contextlib.contextmanager
+    def early_clients(self, made):
+        """Give a writer with connections of before; one that had to wait is of no more use."""
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(self.customer(made, patience=0.3)) for _ in range(6)]
+            for client in clients:
+                client.ping()
+
+            def write(value):
+                try:
+                    return bool(clients.pop().set("key", value))
+                except redis.exceptions.RedisError:
+                    return False
+
+            yield write
+
+    def end_pauses(self, made, within):
+        threading.Event().wait(within.total_seconds())
+
+    def files_of(self, made, instance):
+        folder = self.paths.data(made.name, instance)
+        found = {"dump": "dump.rdb", "append only": "appendonlydir"}
+        return {what for what, name in found.items() if (folder / name).exists()}
+
+    def kill_role(self, pair, role):
+        self.client.kill(pair.seen(role).container_id)
+        eventually(lambda: pair.seen(role).liveness is Liveness.EXITED)
+
     def customer(self, made, *, patience=1.0):
+        return self._client(made, port=made.reservation.plain_port, patience=patience)
+
+    @contextlib.contextmanager
+    def _client(self, made, *, patience=1.0, **where):
         password = self.parts.records.secret(made.name, CUSTOMER).reveal()
         client = redis.Redis(
-            port=made.reservation.plain_port,
+            **where,
             password=password,
             single_connection_client=True,
             socket_timeout=patience,

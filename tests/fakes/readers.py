@@ -163,7 +163,7 @@ class FakeReplication:
             return server
         return SeenReplication(
             follows=server.leader is not None,
-            link_up=server.leader in self.world.servers,
+            link_up=self.world.is_linked(server),
             has_password=server.has_link_password,
         )
 

@@ -10,7 +10,6 @@ and a predecessor have a word behind it, as in ``acme.successor``; see :meth:`Fa
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +29,7 @@ from cachepilot.plan.server_config import FENCE
 from cachepilot.spec.document import TenantName
 from tests.fakes.engine import FakeEngine, instance_of
 from tests.fakes.naming import sandbox_of, tenant_of
+from tests.fakes.texts import parse_configuration, parse_users
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EMPTY = 0
@@ -75,8 +75,10 @@ class Server:
             self.tickets.clear()
         self.tickets.add(self.directives.get("tls-auth-clients", "no"))
 
-    # Under which key its leader is kept while it replicates; whether it could log in there again.
+    # Under which key its leader is kept while it replicates, and which run of it knows of the
+    # password; whether it could log in there again.
     leader: TenantName | None = None
+    leader_run: str = ""
     has_link_password: bool = False
     # Whether clients that connected to it are still connected, so that a closed port does not
     # keep them out.
@@ -185,7 +187,7 @@ class FakeWorld:
             data = disk.dump if disk.dump is not None else EMPTY
         if self.containers[name].shape.image in self.lying:
             data = EMPTY
-        if self._is_port_taken(name, directives):
+        if self.is_port_taken(name, directives):
             is_left = self.containers[name].resources.restart == "no"
             self.end(
                 name, exit_code=1, liveness=Liveness.EXITED if is_left else Liveness.RESTARTING
@@ -298,7 +300,8 @@ class FakeWorld:
         directives = self.servers[name].directives
         return {directives.get("port", "0"), directives.get("tls-port", "0")} - {"0"}
 
-    def _is_port_taken(self, name: TenantName, directives: dict[str, str]) -> bool:
+    def is_port_taken(self, name: TenantName, directives: dict[str, str]) -> bool:
+        """Return whether another server in the same namespace has a port of *directives*."""
         mine = {directives.get("port", "0"), directives.get("tls-port", "0")} - {"0"}
         net = self.namespaces.get(name)
         return net is not None and any(
@@ -351,16 +354,37 @@ class FakeWorld:
 
     def write(self, name: TenantName, data: int) -> bool:
         """Be clients that write, wherever they are or can get; return whether any was told yes."""
-        is_taken = False
-        for key, server in self.servers.items():
-            if tenant_of(key) != name or not self.is_answering(key):
-                continue
-            is_open = self.open_ports(key) and server.directives.get("bind") != "127.0.0.1"
-            server.has_clients |= bool(is_open) and self.is_reached(key)
-            if server.has_clients and server.takes_writes:
-                is_taken = True
-                self._take(key, data)
+        keys = [key for key in self.servers if tenant_of(key) == name and self.is_answering(key)]
+        for key in keys:
+            self.servers[key].has_clients |= self.admits(key)
+        # Each of them, also behind one who was told yes.
+        return sum(self.write_early(key, data) for key in keys) > 0
+
+    def write_early(self, key: TenantName, data: int) -> bool:
+        """Be clients that are connected to one server; return whether they are told yes."""
+        server = self.servers[key]
+        is_taken = server.has_clients and server.takes_writes
+        if is_taken:
+            self._take(key, data)
         return is_taken
+
+    def write_late(self, name: TenantName, data: int) -> bool:
+        """Be clients that come now; return whether they are told yes."""
+        keys = [key for key in self.servers if tenant_of(key) == name and self.admits(key)]
+        taken = [key for key in keys if self.servers[key].takes_writes]
+        for key in taken:
+            self._take(key, data)
+        return bool(taken)
+
+    def is_linked(self, server: Server) -> bool:
+        """Return whether a server gets what its leader is told; who starts anew lets nobody in."""
+        leader = self.servers.get(server.leader) if server.leader else None
+        return leader is not None and leader.run_id == server.leader_run
+
+    def admits(self, key: TenantName) -> bool:
+        """Return whether clients get at a server from outside."""
+        is_open = self.open_ports(key) and self.servers[key].directives["bind"] != "127.0.0.1"
+        return bool(is_open) and self.is_answering(key) and self.is_reached(key)
 
     def end_pauses(self) -> None:
         """Let so much time pass that every pause but one for years is over."""
@@ -370,38 +394,12 @@ class FakeWorld:
                 server.writes_paused = server.pause_ends = False
 
     def _take(self, name: TenantName, data: int) -> None:
-        followers = [key for key, each in self.servers.items() if each.leader == name]
+        followers = [
+            key
+            for key, each in self.servers.items()
+            if each.leader == name and self.is_linked(each)
+        ]
         for key in (name, *followers):
             self.servers[key].data = data
             if self.servers[key].directives["appendonly"] == "yes":
                 self.disk(key, self.servers[key].instance).append_only = data
-
-
-def parse_configuration(text: str) -> dict[str, str]:
-    """Return the directives of a redis.conf."""
-    found = {}
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name, *words = shlex.split(line)
-            found[name] = " ".join(words)
-    return found
-
-
-def parse_users(text: str) -> dict[str, tuple[bool, tuple[str, ...], str, str, str]]:
-    """Return enabled, passwords, keys, channels and commands by user."""
-    found = {}
-    for line in text.splitlines():
-        _, name, *rules = line.split()
-        found[name] = parse_rules(tuple(rules))
-    return found
-
-
-def parse_rules(rules: tuple[str, ...]) -> tuple[bool, tuple[str, ...], str, str, str]:
-    """Return the parts of one user's rules."""
-    return (
-        "on" in rules,
-        tuple(sorted(rule[1:] for rule in rules if rule.startswith("#"))),
-        " ".join(rule for rule in rules if rule[0] in "~%"),
-        " ".join(rule for rule in rules if rule.startswith("&")),
-        " ".join(rule for rule in rules if rule[0] in "+-"),
-    )

@@ -36,7 +36,8 @@ from tests.fakes.replacements import (
     FakeReplacementMemory,
     FakeReplacementServer,
 )
-from tests.fakes.world import FakeWorld, parse_rules
+from tests.fakes.texts import parse_rules
+from tests.fakes.world import FakeWorld
 
 # What CONFIG SET takes, as far as this world knows directives at all.
 _SETTABLE = {
@@ -346,6 +347,9 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
         turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
         if turns_on and not self.world.disk(tenant_name, instance).writable:
             raise StalledError("it refuses", reason="DirectiveRefused")
+        key = self.world.key(tenant_name, instance)
+        if self.world.is_port_taken(key, wanted):
+            raise StalledError("it cannot listen there", reason="DirectiveRefused")
         before = dict(server.directives)
         server.directives |= wanted
         server.ask_clients(
@@ -422,24 +426,25 @@ class FakeHandOverWriter(_Writer):
         self._effect()
         old, new = self._server(tenant_name, leader), self._server(tenant_name, instance)
         assert old.directives["tls-port" if encrypted else "port"] == str(port)
-        new.leader, new.has_link_password = self.world.key(tenant_name, leader), True
-        new.data, disk = old.data, self.world.disk(tenant_name, instance)
+        new.leader, new.leader_run = self.world.key(tenant_name, leader), old.run_id
+        new.has_link_password, new.data = True, old.data
+        # The copy comes as a dump, which stays beside what is logged.
+        disk = self.world.disk(tenant_name, instance)
+        disk.dump = new.data
         if new.directives["appendonly"] == "yes":
             disk.append_only = new.data
-        else:
-            disk.dump = new.data
 
     def wait(self, tenant_name, *, instance, leader, patience):
         self._effect()
         server = self._server(tenant_name, instance)
-        if server.leader not in self.world.servers:
+        if not self.world.is_linked(server):
             raise WaitingError("it is still copying", retry_after=timedelta(seconds=2))
         server.has_link_password = False
 
     def drain(self, tenant_name, *, instance, successor, pause):
         self._effect()
         old, new = self._server(tenant_name, instance), self._server(tenant_name, successor)
-        if new.leader != self.world.key(tenant_name, instance):
+        if new.leader != self.world.key(tenant_name, instance) or not self.world.is_linked(new):
             raise WaitingError("it is too far behind", retry_after=timedelta(seconds=2))
         assert old.data == new.data
         old.writes_paused = old.pause_ends = True
@@ -448,7 +453,7 @@ class FakeHandOverWriter(_Writer):
     def promote(self, tenant_name, *, instance, listeners):
         self._effect()
         server = self._server(tenant_name, instance)
-        server.writes_paused, server.leader = True, None
+        server.writes_paused, server.leader, server.has_link_password = True, None, False
         server.directives |= {FENCE: "0", **dict(listeners)}
         for other in self.world.servers:
             ports = self.world.open_ports(other)

@@ -19,7 +19,7 @@ from cachepilot.spec.directives import EngineConfig
 from cachepilot.spec.document import AccessMode, PersistenceMode
 from tests.builders import tenant
 from tests.fakes.scenes import look, settled
-from tests.fakes.world import parse_configuration
+from tests.fakes.texts import parse_configuration
 
 EVENTS = "notify-keyspace-events"
 BUFFERS = "client-output-buffer-limit"

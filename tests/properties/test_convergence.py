@@ -27,8 +27,9 @@ from cachepilot.spec.tenant import UserSpec
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.scenes import plan
+from tests.fakes.texts import parse_configuration, parse_users
 from tests.fakes.visits import Daemon
-from tests.fakes.world import EMPTY, FakeWorld, parse_configuration, parse_users
+from tests.fakes.world import EMPTY, FakeWorld
 
 RULES = Rules()
 OBSERVE = Rules(drift=DriftMode.OBSERVE)

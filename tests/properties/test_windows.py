@@ -13,8 +13,8 @@ from cachepilot.plan.holding import Turn
 from cachepilot.spec.document import State
 from cachepilot.spec.maintenance import Window
 from tests.fakes.scenes import plan
+from tests.fakes.texts import parse_configuration
 from tests.fakes.visits import Daemon
-from tests.fakes.world import parse_configuration
 from tests.properties.test_convergence import (
     HARMS,
     RULES,
