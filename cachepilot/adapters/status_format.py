@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from cachepilot.clock import rfc3339
 from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
+from cachepilot.plan.clients import client_problem
 from cachepilot.spec.document import (
     API_VERSION,
     AccessMode,
@@ -223,7 +224,8 @@ def _render_certificate(status: TenantStatus) -> Json | None:
 
 def _render_clients(status: TenantStatus) -> list[Json]:
     """Return the certificates of clients, with where their files are."""
-    if status.snapshot is None or status.spec is None:
+    seen = status.snapshot
+    if seen is None or status.spec is None:
         return []
     return [
         {
@@ -234,9 +236,9 @@ def _render_clients(status: TenantStatus) -> list[Json]:
             "renewAt": rfc3339(each.not_after - status.spec.renew_before),
             "certFile": f"{each.folder}/cert.pem",
             "keyFile": f"{each.folder}/key.pem",
-            "problem": each.problem,
+            "problem": client_problem(seen, each, seen.at),
         }
-        for each in status.snapshot.clients.certificates
+        for each in seen.clients.certificates
     ]
 
 

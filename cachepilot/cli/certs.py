@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from cachepilot.adapters.published import (
@@ -11,6 +12,7 @@ from cachepilot.adapters.published import (
     PublishedStatus,
     PublishedTenant,
     StatusUnreadableError,
+    instant,
 )
 from cachepilot.cli.columns import table
 from cachepilot.cli.invocation import Invocation
@@ -83,7 +85,9 @@ def print_certs(
     invocation: Invocation, tenants: Sequence[PublishedTenant], output: str, *, headers: bool
 ) -> None:
     """Print the roots and the certificates of *tenants*."""
-    shown = [*_roots(_host(invocation)), *(each for one in tenants for each in _of_tenant(one))]
+    now = invocation.surroundings.now()
+    found = (each for one in tenants for each in _of_tenant(one))
+    shown = [*_roots(_host(invocation)), *(_as_of(each, now) for each in found)]
     if output in {"json", "yaml"}:
         print_object(listing(each.item() for each in shown), output)
     elif output == "name":
@@ -149,15 +153,27 @@ def _of_tenant(tenant: PublishedTenant) -> Iterator[Shown]:
     for name in sorted({*found, *map(str, tls.get("clients") or ())}):
         content = found.get(name, {})
         problem = str(content.get("problem") or "") if content else "no certificate yet"
+        fault = "Unusable" if content else "NotIssued"
         yield Shown(
             tenant=tenant.name,
             kind="client",
             name=name,
-            state="NotIssued" if problem else "Issued",
+            state=fault if problem else "Issued",
             message=problem,
             content={key: value for key, value in content.items() if key != "name"},
             more={},
         )
+
+
+def _as_of(shown: Shown, now: datetime) -> Shown:
+    """Return *shown* as it is now; it may have ended since the daemon looked, or because of it."""
+    end = instant(shown.content.get("notAfter"))
+    if end is None or end > now:
+        return shown
+    ended = f"it ended on {_day(shown.content.get('notAfter'))}"
+    problem = str(shown.content.get("problem") or "")
+    message = ended if problem in ("", ended) else f"{problem}; {ended}"
+    return replace(shown, state="Expired", message=message)
 
 
 def _day(moment: object) -> str:

@@ -81,10 +81,19 @@ def client_fault(
     """Return why a client needs another certificate than *found*, or empty."""
     if found is None:
         return "no certificate yet"
+    if problem := client_problem(seen, found, now):
+        return problem
+    is_due = found.not_after - now <= spec.renew_before
+    return f"expires {found.not_after:%Y-%m-%d}" if is_due else ""
+
+
+def client_problem(seen: Snapshot, found: SeenClientCertificate, now: datetime) -> str:
+    """Return why nobody should get in with *found*, or empty."""
     checks = (
         (found.problem, bool(found.problem)),
+        (seen.clients.problem, not seen.clients.authority),
         ("another authority signed it", found.authority != seen.clients.authority),
-        (f"expires {found.not_after:%Y-%m-%d}", found.not_after - now <= spec.renew_before),
+        (f"it ended on {found.not_after:%Y-%m-%d}", found.not_after <= now),
         (f"not valid before {found.not_before:%Y-%m-%d}", found.not_before > now),
     )
     return next((cause for cause, holds in checks if holds), "")

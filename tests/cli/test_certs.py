@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -78,6 +79,30 @@ def test_a_client_that_has_none_yet_is_listed_all_the_same(host):
     content["spec"]["tls"]["clients"] = ["late"]
     host.paths.tenant_status("acme").write_text(json.dumps(content))
     assert rows(host.run("get", "certs"))[-1][1:] == ["client", "late", "-", "-", "NotIssued"]
+
+
+def test_a_certificate_with_which_nobody_gets_in_is_not_called_issued(host):
+    problem = "another authority signed it"
+    publish(host, clientCertificates=[CLIENT | {"problem": problem}])
+
+    assert rows(host.run("get", "certs"))[-1][-1] == "Unusable"
+    assert problem in host.run("get", "certs", "-o", "wide").out
+
+
+def test_what_ended_since_the_daemon_looked_is_said_so(host):
+    publish(host, clientCertificates=[CLIENT, CLIENT | {"name": "b", "problem": "it is torn"}])
+    host.now = datetime(2026, 5, 2, 12, tzinfo=UTC)
+    states = [row[-1] for row in rows(host.run("get", "certs"))[1:]]
+    assert states == ["Expired", "Issued", "Unusable"]
+
+    host.now = datetime(2026, 5, 3, tzinfo=UTC)
+
+    assert [row[-1] for row in rows(host.run("get", "certs"))[1:]] == ["Expired"] * 3
+    server, client, other = host.run("get", "certs", "-o", "json").items
+    assert server["status"]["message"] == "it ended on 2026-05-02"
+    assert server["status"]["served"] is True
+    assert client["status"]["message"] == "it ended on 2026-05-03"
+    assert other["status"]["message"] == "it is torn; it ended on 2026-05-03"
 
 
 def test_the_phase_of_a_rotation_is_shown(host):
