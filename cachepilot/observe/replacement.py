@@ -81,6 +81,7 @@ class Kept:
         image_id: Which content the image's name stood for.
         memory: Bytes of the container, within which the data is known to fit.
         config: Directives that are read at a start only.
+        boxed: Whether it shared the network of a sandbox; None where that was not remembered yet.
     """
 
     image: str
@@ -91,6 +92,7 @@ class Kept:
     plain_port: int | None
     memory: int
     config: tuple[tuple[str, str], ...] = ()
+    boxed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,16 @@ from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
 from cachepilot.spec.digest import fingerprint
 from cachepilot.spec.document import AccessMode
 from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.spec.upgrade import UpgradeStrategy
 
 
 def target_of(spec: TenantSpec) -> str:
     """Return the fingerprint of what *spec* wants that only a restart changes."""
     config = [(name, value) for name, value in spec.config if needs_restart(name)]
     ports = (spec.access.value, spec.bind, spec.tls_port, spec.plain_port)
-    return fingerprint(repr((spec.image, ports, config, spec.restarted_at)))
+    # Not for everybody: what is remembered of tenants without a sandbox is older than sandboxes.
+    boxed = ("in a sandbox",) if spec.in_sandbox else ()
+    return fingerprint(repr((spec.image, ports, config, spec.restarted_at, *boxed)))
 
 
 def held_back(spec: TenantSpec, seen: Snapshot) -> HeldBack | None:
@@ -53,6 +56,7 @@ def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
         config=_config_with(spec, kept),
         memory_limit=max(spec.memory_limit, kept.memory),
         restarted_at=seen.memory.restarted_at,
+        strategy=_strategy_with(spec, kept),
     )
 
 
@@ -84,6 +88,12 @@ def _config_with(spec: TenantSpec, kept: Kept) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((dict(spec.config) | dict(kept.config)).items()))
 
 
+def _strategy_with(spec: TenantSpec, kept: Kept) -> UpgradeStrategy:
+    if kept.boxed is None:
+        return spec.strategy
+    return UpgradeStrategy.HANDOVER if kept.boxed else UpgradeStrategy.RESTART
+
+
 def held_back_blocked(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     """Return why nothing more is tried."""
     failed = held_back(spec, seen)
@@ -99,16 +109,18 @@ def plan_new_attempt(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 def keep(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> Kept:
     """Return what *container* has that a replacement would change."""
     shape = container.shape
-    ports = {at.container_port: at.host_port for at in shape.published}
+    # Of a server in a sandbox they are the sandbox's.
+    ports = {at.container_port: at.host_port for at in seen.published}
     return Kept(
         image=shape.image,
         image_id=container.image_id,
         access=_access(ports, spec.access),
-        bind=tuple(sorted({at.address for at in shape.published})) or spec.bind,
+        bind=tuple(sorted({at.address for at in seen.published})) or spec.bind,
         tls_port=ports.get(TLS_PORT),
         plain_port=ports.get(PLAIN_PORT),
         memory=container.resources.memory,
         config=_restart_only(spec, seen),
+        boxed=bool(container.joined),
     )
 
 

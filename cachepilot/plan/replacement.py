@@ -68,8 +68,13 @@ def plan_departure(
     yield from plan_prerequisites(spec, seen, reservation, rules)
     if container and seen.image_id != container.image_id:
         yield _examine(spec, seen, cause)
+    target, before = target_of(asked), begun
     if begun is None and container is not None:
-        begun = _begin(spec, seen, container, cause, target_of(asked))
+        begun = _begin(spec, seen, container, cause, target)
+    elif begun and begun.target != target:
+        # Whatever comes of it is said of what is wanted by now.
+        begun = replace(begun, cause=cause, target=target, wish=_wish(spec, seen))
+    if begun != before and begun is not None:
         yield BeginReplacement(tenant_name=spec.name, cause=cause, replacement=begun)
     if begun is None:
         return
@@ -151,18 +156,23 @@ def plan_discards(seen: Snapshot) -> Iterator[Action]:
 def _begin(
     spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str, target: str
 ) -> Replacement:
-    wish, before = spec.restarted_at, seen.memory.replacement
+    before = seen.memory.replacement
     number = before.instance if before else seen.memory.instance + 1
     return Replacement(
         cause=cause,
         target=target,
-        wish=wish if wish != seen.memory.restarted_at else None,
+        wish=_wish(spec, seen),
         former=seen.memory.instance,
         instance=number,
         kept=keep(spec, seen, container),
         begun=seen.at,
         staged=before.staged if before else False,
     )
+
+
+def _wish(spec: TenantSpec, seen: Snapshot) -> str | None:
+    """Return the wish for a restart that is served by a replacement, if there is one."""
+    return spec.restarted_at if spec.restarted_at != seen.memory.restarted_at else None
 
 
 def _examine(spec: TenantSpec, seen: Snapshot, cause: str) -> Action:

@@ -108,12 +108,11 @@ def failure_of(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     if begun.failure:
         reason, message = begun.failure
         return Blocked(reason=reason, message=message)
-    if container is None:
-        if seen.image_exists is not False:
-            return None
+    found = _flaw_of_sandbox(seen.container(Role.SANDBOX))
+    if container is not None:
+        found = _flaw(spec, seen, container) or found
+    elif seen.image_exists is False:
         found = f"image {spec.image} is gone"
-    else:
-        found = _flaw(spec, seen, container)
     if not found:
         return None
     words = container.last_words if container else ""
@@ -164,6 +163,17 @@ def plan_return(
             digest=container.digest,
         )
     yield ReturnToFormer(tenant_name=spec.name, cause=cause)
+
+
+def _flaw_of_sandbox(sandbox: SeenContainer | None) -> str:
+    """Return why no server can ever join the sandbox, or empty."""
+    if sandbox is None:
+        return ""
+    if sandbox.liveness is Liveness.CREATED and sandbox.error:
+        return f"its sandbox cannot be started: {sandbox.error}"
+    if sandbox.liveness is Liveness.RESTARTING:
+        return "its sandbox crashes again and again"
+    return ""
 
 
 def _flaw(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> str:

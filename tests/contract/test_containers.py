@@ -180,8 +180,10 @@ def test_a_taken_port_is_reported_and_the_same_container_starts_once_it_is_free(
             bench.start(made)
         assert refusal.value.reason == "PortInUse"
         assert bench.seen(made).liveness is Liveness.CREATED
+        assert bench.seen(made).error
 
     assert bench.start(made).liveness is Liveness.RUNNING
+    assert bench.seen(made).error == ""
 
 
 def test_an_address_of_another_host_is_reported(bench):

@@ -231,9 +231,9 @@ class FakeContainerWriter:
             if each.liveness in _ALIVE
         }
         if ports & (self.world.listening | taken):
-            raise StalledError("another program holds the port", reason="PortInUse")
+            self._refuse(name, "another program holds the port", reason="PortInUse")
         if {at.address for at in seen.shape.published} & self.world.foreign:
-            raise StalledError("not an address of this host", reason="AddressNotLocal")
+            self._refuse(name, "not an address of this host", reason="AddressNotLocal")
         if seen.role.serves and not self.world.disk(name, instance_of(seen)).tls:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
         if seen.joined:
@@ -241,6 +241,11 @@ class FakeContainerWriter:
         elif seen.shape.bridge not in self.world.networks:
             raise UnavailableError("the network is missing")
         self.world.boot(name)
+
+    def _refuse(self, name, words, *, reason):
+        """Fail to start a container, which then remembers why."""
+        self.world.containers[name] = replace(self.world.containers[name], error=words)
+        raise StalledError(words, reason=reason)
 
     def _check_pause(self, tenant_name, patience):
         begun = self.world.memory(tenant_name).replacement

@@ -147,6 +147,9 @@ class FakeWorld:
     def boot(self, name: TenantName) -> None:
         """Start the process of a container; a server loads data as a real one does."""
         container = self.containers[name]
+        if container.role is Role.SANDBOX and container.shape.image in self.broken:
+            self.end(name, exit_code=1, liveness=Liveness.RESTARTING)
+            return
         if container.role is Role.SANDBOX:
             self.namespaces[name] = f"net{self.effects}-{self.tick()}"
         else:
@@ -156,7 +159,7 @@ class FakeWorld:
             if name not in self.servers:
                 return
         self.containers[name] = replace(
-            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0
+            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0, error=""
         )
         if name in self.servers:
             self.serve_certificate(name)
@@ -202,7 +205,7 @@ class FakeWorld:
         )
         container = self.containers[name]
         self.containers[name] = replace(
-            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0
+            container, liveness=Liveness.RUNNING, started_at=self.tick(), exit_code=0, error=""
         )
         self.serve_certificate(name)
         self.servers[name].ask_clients(anew=True)

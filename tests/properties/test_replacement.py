@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.engine import content_of
 from tests.fakes.scenes import plan
@@ -21,6 +22,7 @@ from tests.properties.test_convergence import RULES, complaints, visit
 
 GOOD, NEXT, FAULTY = "redis:7.2", "redis:8.0", "redis:9.0"
 WISH = "2026-03-01T12:00:00Z"
+BOXED = {"strategy": UpgradeStrategy.HANDOVER}
 cuts = st.integers(0, 45)
 modes = st.sampled_from(PersistenceMode)
 faults = st.sampled_from(["broken", "lying"])
@@ -30,9 +32,10 @@ specs = st.builds(
     access=st.sampled_from(AccessMode),
     restarted_at=st.sampled_from([None, WISH]),
 )
-extras = st.sampled_from(
+changes = st.sampled_from(
     [{}, {"tls_port": 7400}, {"bind": ("127.0.0.1", "127.0.0.2")}, {"restarted_at": "2026-03-02"}]
 )
+extras = changes | st.just(BOXED)
 
 
 def new_world(fault):
@@ -47,7 +50,7 @@ def reason_of(world, spec):
 
 
 @settings(max_examples=150, deadline=None)
-@given(specs, extras, faults, cuts, cuts)
+@given(specs, changes, faults, cuts, cuts)
 def test_another_bad_image_in_the_middle_of_a_return_does_not_open_the_only_copy(
     before, more, fault, cut, later
 ):
@@ -233,6 +236,37 @@ def test_a_server_that_somebody_kills_behind_its_note_is_replaced_by_what_it_sav
 
     assert world.servers["acme"].data in (7, 8)
     assert complaints(world, after) == []
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("cut", [None, *range(1, 45)])
+def test_a_sandbox_that_cannot_be_started_is_left_again(boxed, cut):
+    """Whether a tenant moves into it, or its ports move inside one."""
+    before = tenant("acme", image=GOOD, **(BOXED if boxed else {}))
+    after = replace(before, tls_port=7466, **BOXED)
+    world, sandbox = EventfulWorld(images={GOOD}), "acme.sandbox"
+    visit(world, before)
+    world.write("acme", 7)
+
+    def take_the_port(world):
+        wants = {7466} & {at.host_port for at in new_sandbox(world)}
+        world.listening |= wants
+
+    def new_sandbox(world):
+        found = world.containers.get(sandbox)
+        return found.shape.published if found and found.liveness is Liveness.CREATED else ()
+
+    for when in range(1, 100):
+        world.events[world.effects + when] = take_the_port
+    visit(world, after, cut=cut)
+    for _ in range(4):
+        visit(world, after)
+
+    assert world.servers["acme"].data == 7
+    assert reason_of(world, after) == "RestartFailed"
+    ports = {at.host_port for at in world.containers[sandbox if boxed else "acme"].shape.published}
+    assert 7466 not in ports
+    assert (sandbox in world.containers) is boxed
 
 
 def kill_the_server(world):

@@ -1,9 +1,14 @@
 """A tenant whose server shares the network of a sandbox: in, out, and whatever happens to it."""
 
+import signal
+import socket
+
 import pytest
 
+from tests.scenarios.faulty_daemon import HOLD_UP
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
+from tests.scenarios.test_crashes import start
 from tests.scenarios.test_isolation import dial, dial_from
 from tests.scenarios.waiting import eventually
 
@@ -108,3 +113,23 @@ def test_other_ports_need_another_sandbox_and_lose_nothing(boxed):
     assert boxed.get("kept") == "yes"
     with boxed.client("plain") as client:
         assert client.ping()
+
+
+@pytest.mark.parametrize("is_boxed", [False, True], ids=["moving in", "moving its port"])
+def test_a_tenant_whose_new_sandbox_cannot_start_goes_back_to_where_it_was(host, is_boxed):
+    start(host)
+    tenant = host.tenant("late").write((BOXED if is_boxed else {}) | KEPT).settle()
+    before, wanted = tenant.put(kept="yes").port(), host.slot.free_port(0)
+    # Once the old server is gone, somebody else takes the port that was free until then.
+    host.put(host.root / "fault", f"remove {HOLD_UP}")
+
+    tenant.edit(BOXED | {"access": {"ports": {"tls": wanted}}})
+    eventually(lambda: not (host.root / "fault").exists() and not tenant.is_running())
+    with socket.create_server(("127.0.0.1", wanted)):
+        host.daemon.send_signal(signal.SIGCONT)
+        message = tenant.stalled("RestartFailed")["message"]
+
+    assert "its sandbox cannot be started" in message
+    assert tenant.get("kept") == "yes"
+    assert tenant.port() == before
+    assert len(tenant.containers()) == (2 if is_boxed else 1)
