@@ -15,19 +15,10 @@ from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.observe.user_memory import KeptRules, Verdict
 from cachepilot.plan.actions import AclUser, Blocked
 from cachepilot.spec.tenant import TenantSpec, UserSpec
+from cachepilot.spec.user_rules import EXTRAS
 
 DENIED = ("-@admin", "-@dangerous")
 NO_SCRIPTS = "-@scripting"
-# What customers get although it is @dangerous, with its categories, which are the same on every
-# supported engine. Whoever is granted one of them by their own rules gets it back behind DENIED.
-EXTRAS = {
-    "info": frozenset({"@slow"}),
-    "keys": frozenset({"@keyspace", "@read", "@slow"}),
-    "flushdb": frozenset({"@keyspace", "@write", "@slow"}),
-    "flushall": frozenset({"@keyspace", "@write", "@slow"}),
-    "sort": frozenset({"@write", "@set", "@sortedset", "@list", "@slow"}),
-    "sort_ro": frozenset({"@read", "@set", "@sortedset", "@list", "@slow"}),
-}
 _ALL = frozenset({"@all", "@dangerous"})
 
 

@@ -10,8 +10,9 @@ from cachepilot.observe.memory import DEFAULT_USER, Memory
 from cachepilot.observe.snapshot import SeenServer, SeenUser
 from cachepilot.plan.actions import AclUser
 from cachepilot.plan.passwords import accepted_passwords
-from cachepilot.plan.user_rules import DENIED, EXTRAS, NO_SCRIPTS, as_acl_user
+from cachepilot.plan.user_rules import DENIED, NO_SCRIPTS, as_acl_user
 from cachepilot.spec.tenant import TenantSpec
+from cachepilot.spec.user_rules import EXTRAS
 
 CUSTOMER = DEFAULT_USER
 DAEMON = "cachepilot"

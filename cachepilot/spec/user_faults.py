@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, UserSpec
 from cachepilot.spec.tree import Fault, Path
-from cachepilot.spec.user_rules import EVERYTHING, is_never_granted, misplaced_everything
+from cachepilot.spec.user_rules import EVERYTHING, misplaced_everything, why_never_granted
 
 _USERS: Path = ("spec", "auth", "users")
 
@@ -67,12 +67,10 @@ def _pattern_faults(patterns: tuple[str, ...], at: Path) -> Iterator[Fault]:
 
 def _command_faults(user: UserSpec, at: Path) -> Iterator[Fault]:
     for index, rule in enumerate(user.commands):
-        if is_never_granted(rule):
+        if told := why_never_granted(rule):
+            why, hint = told
             yield Fault(
-                path=(*at, index),
-                message=f"{rule} would have no effect: it shows or changes the server itself, "
-                "which no user of a customer's may",
-                hint="remove it",
+                path=(*at, index), message=f"{rule} would have no effect: {why}", hint=hint
             )
 
 

@@ -25,15 +25,40 @@ EVERYTHING = "*"
 HALVES = ("%R~", "%W~")
 
 _RESERVED, _RESERVED_PREFIX = "default", "cachepilot"
-# Commands, and families of them, that no customer ever gets; only their HELP is harmless.
+# What no customer ever gets of commands and categories, whatever stands behind the name.
 _NEVER = frozenset(
     {
-        *("@admin", "@dangerous", "bgrewriteaof", "bgsave", "commandlog", "config", "debug"),
-        *("failover", "lastsave", "latency", "migrate", "module", "monitor", "pfdebug"),
-        *("pfselftest", "psync", "replconf", "replicaof", "restore", "restore-asking", "role"),
-        *("save", "shutdown", "slaveof", "slowlog", "swapdb", "sync"),
+        *("@admin", "@dangerous", "bgrewriteaof", "bgsave", "debug", "failover", "lastsave"),
+        *("migrate", "monitor", "pfdebug", "pfselftest", "psync", "replconf", "replicaof"),
+        *("restore", "restore-asking", "role", "save", "shutdown", "slaveof", "swapdb", "sync"),
     }
 )
+# Families of which only HELP is harmless.
+_ONLY_HELP = frozenset({"commandlog", "config", "latency", "module", "slowlog"})
+# What no customer gets of families that they have in part.
+_NEVER_OF = {
+    "acl": frozenset(
+        {"deluser", "dryrun", "getuser", "list", "load", "log", "save", "setuser", "users"}
+    ),
+    "client": frozenset({"kill", "list", "no-evict", "pause", "unblock", "unpause"}),
+    "cluster": frozenset(
+        {
+            *("addslots", "addslotsrange", "bumpepoch", "count-failure-reports", "delslots"),
+            *("delslotsrange", "failover", "flushslots", "forget", "meet", "replicas"),
+            *("replicate", "reset", "saveconfig", "set-config-epoch", "setslot", "slaves"),
+        }
+    ),
+}
+# What customers get although it is @dangerous, with its categories, which are the same on every
+# supported engine. Whoever is granted one of them by their own rules gets it back, as a whole.
+EXTRAS = {
+    "info": frozenset({"@slow"}),
+    "keys": frozenset({"@keyspace", "@read", "@slow"}),
+    "flushdb": frozenset({"@keyspace", "@write", "@slow"}),
+    "flushall": frozenset({"@keyspace", "@write", "@slow"}),
+    "sort": frozenset({"@write", "@set", "@sortedset", "@list", "@slow"}),
+    "sort_ro": frozenset({"@read", "@set", "@sortedset", "@list", "@slow"}),
+}
 
 
 def _user_name(text: str) -> str:
@@ -60,10 +85,26 @@ def _key_pattern(text: str) -> str:
     return _pattern(text)
 
 
-def is_never_granted(rule: str) -> bool:
-    """Return whether *rule* adds what no customer may have, so that it would have no effect."""
+def why_never_granted(rule: str) -> tuple[str, str] | None:
+    """Return why *rule* adds what no customer may have, and the way out; None if they may.
+
+    Scripts are not judged here: whoever forbids them in the settings wants that to hold at once,
+    also for documents that could not be read then.
+    """
     sign, (command, _, inner) = rule[0], rule[1:].partition("|")
-    return sign == "+" and command in _NEVER and inner != "help"
+    if sign != "+":
+        return None
+    is_ours = (
+        command in _NEVER
+        or (command in _ONLY_HELP and inner != "help")
+        or inner in _NEVER_OF.get(command, ())
+    )
+    if is_ours:
+        why = "it shows or changes the server itself, which no user of a customer's may"
+        return why, "remove it"
+    if command in EXTRAS and inner:
+        return f"{command} cannot be granted in part", f"write +{command}, or remove it"
+    return None
 
 
 def misplaced_everything(patterns: Sequence[str]) -> int | None:

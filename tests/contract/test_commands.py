@@ -3,15 +3,17 @@
 import pytest
 import redis
 
+from cachepilot.plan.user_rules import as_acl_user
 from cachepilot.plan.users import BACKUP, CUSTOMER, DAEMON, METRICS, OWN_USERS
 from cachepilot.spec.tenant import UserSpec
-from cachepilot.spec.user_rules import is_never_granted
+from cachepilot.spec.user_rules import EXTRAS, why_never_granted
 from tests.contract import commands
 from tests.contract.bench import ENGINES
 from tests.contract.commands import words
 
 KNOWN = (commands.BOTH, commands.CUSTOMER, commands.SCRIPTS, commands.ENDS)
 KNOWN += (commands.DAEMON, commands.NOBODY)
+FAMILIES = {name.split("|")[0] for known in KNOWN for name in known if "|" in name}
 
 # Families that change, end, copy or spy on a server; asking for their help is harmless.
 DANGEROUS = words(
@@ -100,17 +102,41 @@ def test_a_user_may_run_what_its_rules_grant_as_far_as_the_customer_may(
         assert may_run(daemon, user.name, arities) == wanted, user.commands
 
 
-def test_a_rule_is_called_useless_only_if_the_customer_may_not_have_it():
+def test_a_rule_is_called_useless_exactly_if_the_customer_may_not_have_it():
     customers = commands.BOTH | commands.CUSTOMER | commands.SCRIPTS | commands.ENDS
-    everything = customers | commands.DAEMON | commands.NOBODY
+    everything = frozenset().union(*KNOWN)
     families = {name.split("|")[0] for name in everything}
 
+    def is_useless(rule):
+        return why_never_granted(rule) is not None
+
+    for name in everything:
+        assert is_useless(f"+{name}") is (name not in customers), name
+        assert not is_useless(f"-{name}")
     for family in families:
         parts = {name for name in everything if name.split("|")[0] == family}
         granted = {name for name in parts & customers if not name.endswith("|help")}
-        if is_never_granted(f"+{family}"):
-            assert not granted, family
-        assert not is_never_granted(f"-{family}")
+        assert is_useless(f"+{family}") is not bool(granted), family
+        if parts == {family}:
+            is_taken = family not in customers or family in EXTRAS
+            assert is_useless(f"+{family}|help") is is_taken, family
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("image", ENGINES.values(), ids=ENGINES)
+def test_a_rule_that_is_called_useless_has_no_effect_on_any_engine(real_bench, image):
+    """A word behind a command that has no parts stands for its first argument."""
+    made = real_bench.serve(image=image)
+    entries = real_bench.daemon(made).command().values()
+    takes_words = {each["name"]: abs(each["arity"]) for each in entries if each["arity"] != 1}
+    for name, arity in sorted(takes_words.items()):
+        rule = f"+{name}|1"
+        if not why_never_granted(rule) or name in FAMILIES:
+            continue
+        line = as_acl_user(UserSpec(name="raw", commands=(rule,)), passwords=(), scripting=True)
+        daemon = real_bench.daemon(made)  # each conversation has an allowance of seconds
+        daemon.execute_command("ACL SETUSER", "raw", "reset", *line.commands)
+        assert not is_allowed(daemon, "raw", name, max(arity, 2)), name
 
 
 def arities_of(client):

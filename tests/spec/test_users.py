@@ -144,6 +144,43 @@ def test_a_rule_that_could_never_have_an_effect_is_refused(rule):
 
 
 @pytest.mark.parametrize(
+    ("rule", "words", "hint"),
+    [
+        ("+acl|setuser", "which no user of a customer's may", "remove it"),
+        ("+client|kill", "which no user of a customer's may", "remove it"),
+        ("+client|list", "which no user of a customer's may", "remove it"),
+        ("+cluster|reset", "which no user of a customer's may", "remove it"),
+        ("+replicaof|help", "which no user of a customer's may", "remove it"),
+        ("+info|server", "cannot be granted in part", "write +info"),
+        ("+sort|key", "cannot be granted in part", "write +sort"),
+    ],
+)
+def test_a_part_that_is_never_granted_is_refused_with_the_way_out(rule, words, hint):
+    (line,) = lines(f"      - name: app\n        commands: [+get, {rule}]\n")
+
+    assert line.startswith("acme.yaml:8:26: spec.auth.users[0].commands[1]: ")
+    assert f"{rule} would have no effect" in line
+    assert words in line
+    assert hint in line
+
+
+@pytest.mark.parametrize("rule", ["+@scripting", "+eval", "+script|load"])
+def test_a_host_that_forbids_scripts_later_can_read_every_document_still(rule):
+    assert faults({**APP, "commands": [rule]}, under=rules(scripting=False)) == {}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("+acl", "+client", "+cluster", "+acl|whoami", "+client|setname", "+client|help"),
+        *("+latency|help", "+info", "-info|server", "-eval", "-client|kill", "-@admin"),
+    ],
+)
+def test_what_is_granted_in_part_or_taken_away_is_no_mistake(rule):
+    assert faults({**APP, "commands": [rule]}) == {}
+
+
+@pytest.mark.parametrize(
     ("kind", "pattern"),
     [
         *(("keys", text) for text in ("a b", "a\\tb", "a\\u200b", "", "%R~", "%W~", "x" * 129)),
