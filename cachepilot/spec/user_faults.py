@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, UserSpec
 from cachepilot.spec.tree import Fault, Path
-from cachepilot.spec.user_rules import EVERYTHING, misplaced_everything, why_never_granted
+from cachepilot.spec.user_rules import (
+    EVERYTHING,
+    as_a_whole,
+    misplaced_everything,
+    why_never_granted,
+)
 
 _USERS: Path = ("spec", "auth", "users")
 
@@ -27,6 +32,7 @@ def find_user_faults(spec: TenantSpec, rules: Rules) -> Iterator[Fault]:
             yield Fault(path=(*at, "name"), message=f"the user {user.name} is listed twice")
         seen.add(user.name)
         yield from _pattern_faults(user.keys, (*at, "keys"))
+        yield from _half_faults(user.keys, (*at, "keys"))
         yield from _pattern_faults(user.channels, (*at, "channels"))
         yield from _command_faults(user, (*at, "commands"))
         if user.password_file:
@@ -63,6 +69,18 @@ def _pattern_faults(patterns: tuple[str, ...], at: Path) -> Iterator[Fault]:
     for index, pattern in enumerate(patterns):
         if pattern in patterns[:index]:
             yield Fault(path=(*at, index), message="the same pattern is listed twice")
+
+
+def _half_faults(keys: tuple[str, ...], at: Path) -> Iterator[Fault]:
+    """Yield each key pattern that a server would join with one before it."""
+    whole = [as_a_whole(key) for key in keys]
+    for index, pattern in enumerate(whole):
+        if pattern in whole[:index] and keys[index] not in keys[:index]:
+            yield Fault(
+                path=(*at, index),
+                message=f'"{pattern}" is listed for reading and for writing',
+                hint=f'write "{pattern}" alone, which stands for both',
+            )
 
 
 def _command_faults(user: UserSpec, at: Path) -> Iterator[Fault]:

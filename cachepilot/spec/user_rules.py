@@ -80,9 +80,20 @@ def _pattern(text: str) -> str:
 
 
 def _key_pattern(text: str) -> str:
-    if text in HALVES:
-        raise PydanticCustomError("pattern", "expected a pattern behind %R~ or %W~")
+    # Servers know more ways to write the same, but read them back as something else.
+    if text.startswith("%") and as_a_whole(text) in ("", text):
+        raise PydanticCustomError(
+            "pattern",
+            "expected %R~ or %W~ with a pattern behind it; for reading and writing write the "
+            "pattern alone, and for a key that begins with % write \\%",
+        )
     return _pattern(text)
+
+
+def as_a_whole(key_pattern: str) -> str:
+    """Return *key_pattern* as it is written for reading and writing."""
+    half = key_pattern.startswith(HALVES)
+    return key_pattern[len(HALVES[0]) :] if half else key_pattern
 
 
 def why_never_granted(rule: str) -> tuple[str, str] | None:
@@ -122,11 +133,12 @@ UserName = Annotated[
 _PATTERN_SCHEMA = {
     "type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN, "pattern": r"^\S+$"
 }  # fmt: skip
+_KEY_SCHEMA = {**_PATTERN_SCHEMA, "pattern": r"^(%[RW]~\S|[^\s%])\S*$"}
 KeyPattern = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_PATTERN),
     AfterValidator(_key_pattern),
-    WithJsonSchema(_PATTERN_SCHEMA),
+    WithJsonSchema(_KEY_SCHEMA),
 ]
 ChannelPattern = Annotated[
     str,

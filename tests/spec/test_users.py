@@ -205,6 +205,35 @@ def test_a_pattern_for_everything_stands_alone_and_none_twice(kind):
     assert "listed twice" in faults({**APP, kind: ["a", "b", "a"]})[f"users[0].{kind}[2]"]
 
 
+@pytest.mark.parametrize(
+    "pattern", ["%", "%Rx", "%x", "%~a", "%r~a", "%RR~a", "%RW~a", "%WR~a", "%RW~*", "%RW~"]
+)
+@pytest.mark.parametrize("others", ["", ", b"])
+def test_only_one_half_can_stand_before_a_key_pattern(pattern, others):
+    (line,) = one(f'        keys: ["{pattern}"{others}]\n')
+
+    assert line.startswith("acme.yaml:9:16: spec.auth.users[0].keys[0]: expected %R~ or %W~")
+    assert "write the pattern alone" in line
+
+
+def test_a_key_that_begins_with_a_percent_sign_can_be_named():
+    assert faults({**APP, "keys": ["\\%Rx", "a%"]}) == {}
+
+
+@pytest.mark.parametrize(
+    "keys", [["%R~a", "%W~a"], ["%W~a", "%R~a"], ["a", "%R~a"], ["%W~a", "a"], ["%R~*", "%W~*"]]
+)
+def test_halves_of_one_pattern_are_written_as_one(keys):
+    """Servers make one of them, so they could never be read back as wanted."""
+    pattern = keys[0].removeprefix("%R~").removeprefix("%W~")
+
+    (line,) = one(f"        keys: {keys}\n")
+
+    assert "acme.yaml:9:" in line
+    assert f'"{pattern}" is listed for reading and for writing (write "{pattern}" alone' in line
+    assert faults({**APP, "keys": ["%R~a", "%W~b", "%R~*"]}) == {}
+
+
 def test_nobody_is_listed_twice():
     assert faults(APP, {**APP, "name": "App"}) == {}
     assert faults(APP, APP) == {"users[1].name": "the user app is listed twice"}
