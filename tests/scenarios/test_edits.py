@@ -257,44 +257,6 @@ def test_an_image_that_cannot_read_the_data_loses_none_of_it(fleet):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_way_in_changes_with_the_data_intact(fleet, mode):
-    tenant = fleet.tenant(f"access-{mode}").write({"persistence": {"mode": mode}}).settle()
-    tenant.put(kept="yes")
-    tls = tenant.port()
-
-    for access in ("dual-mode", "plain-only", "tls-only"):
-        tenant.edit({"access": {"mode": access}}).settle()
-        assert tenant.get("kept") == "yes"
-        published = {
-            key for key, at in tenant.inspect()["HostConfig"]["PortBindings"].items() if at
-        }
-        assert (
-            published
-            == {
-                "dual-mode": {"6379/tcp", "6380/tcp"},
-                "plain-only": {"6379/tcp"},
-                "tls-only": {"6380/tcp"},
-            }[access]
-        )
-    assert tenant.port() == tls
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_pinned_port_and_another_address_move_the_tenant_with_its_data(fleet, mode):
-    tenant = fleet.tenant(f"move-{mode}").write({"persistence": {"mode": mode}}).settle()
-    tenant.put(kept="yes")
-    port = fleet.slot.free_port(5 + MODES.index(mode))
-
-    tenant.edit({"access": {"ports": {"tls": port}, "bind": ["127.0.0.2"]}}).settle()
-
-    assert tenant.port() == port
-    with tenant.client(host="127.0.0.2") as client:
-        assert client.get("kept") == "yes"
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port), timeout=2)
-
-
-@pytest.mark.parametrize("mode", MODES)
 def test_a_wish_for_a_restart_is_served_exactly_once(host, mode):
     tenant = host.start().tenant(f"wish-{mode}").write({"persistence": {"mode": mode}}).settle()
     tenant.put(kept="yes")

@@ -15,6 +15,8 @@ from tests.scenarios.waiting import eventually
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 
 MODES = ("none", "rdb", "aof")
+LISTENERS = {"tls-only": {"tls"}, "dual-mode": {"tls", "plain"}, "plain-only": {"plain"}}
+INSIDE = {"6379/tcp": "plain", "6380/tcp": "tls"}
 ROOMY = {"memory": {"max": "32MiB", "policy": "noeviction"}}
 # A server with this starts nowhere; what it says of its version is true all the same.
 BROKEN_TLS = "openssl_conf = i\n[i]\nproviders = p\n[p]\nbase = b\n[b]\nactivate = 1\n"
@@ -167,32 +169,48 @@ def test_an_image_without_a_server_is_refused_before_anything_stops(fleet):
         fleet.engine.images.remove(name, force=True)
 
 
-def test_exactly_the_wanted_ports_are_open_after_each_step(fleet):
-    tenant = fleet.tenant("ports").write(with_image(REDIS_8)).settle().put(kept="yes")
-    seen = {("127.0.0.1", tenant.port("tls"))}
-    pinned = [fleet.slot.free_port(20), fleet.slot.free_port(21)]
+ENGINES = {"redis7": REDIS_7, "redis8": REDIS_8, "valkey8": VALKEY_8}
+
+
+@pytest.mark.parametrize(("engine", "mode"), [*zip(ENGINES, MODES, strict=True)])
+def test_exactly_the_wanted_ports_are_open_after_each_step(fleet, engine, mode):
+    tenant = fleet.tenant(f"ports-{engine}").write(with_image(ENGINES[engine], mode)).settle()
+    born = tenant.put(kept="yes").port("tls")
+    seen = {("127.0.0.1", born)}
+    number = 23 + 2 * MODES.index(mode)
+    pinned = [fleet.slot.free_port(number), fleet.slot.free_port(number + 1)]
     steps = [
         {"access": {"mode": "dual-mode"}},
-        {"access": {"ports": {"tls": pinned[0]}}},
+        {"access": {"mode": "plain-only"}},
+        {"access": {"mode": "tls-only"}},
+        {"access": {"mode": "dual-mode", "ports": {"tls": pinned[0]}}},
         {"access": {"bind": ["127.0.0.1", "127.0.0.2"]}},
         {"access": {"mode": "plain-only", "ports": None}},
-        {"access": {"ports": {"plain": pinned[1]}}},
-        {"access": {"bind": ["127.0.0.2"]}},
+        {"access": {"ports": {"plain": pinned[1]}, "bind": ["127.0.0.2"]}},
         {"access": {"mode": "tls-only", "bind": ["127.0.0.1"], "ports": None}},
     ]
     for changes in steps:
         before = tenant.spec
         tenant.edit(changes).settle()
+        access = tenant.spec["access"]
+        endpoints = tenant.status()["status"]["endpoints"]
         wanted = {
             (address, endpoint["port"])
-            for endpoint in tenant.status()["status"]["endpoints"]
-            for address in tenant.spec["access"].get("bind", ["127.0.0.1"])
+            for endpoint in endpoints
+            for address in access.get("bind", ["127.0.0.1"])
         }
+        published = tenant.inspect()["HostConfig"]["PortBindings"]
+        assert {each["listener"] for each in endpoints} == LISTENERS[access["mode"]]
+        assert {INSIDE[port] for port, at in published.items() if at} == LISTENERS[access["mode"]]
+        for listener, port in (access.get("ports") or {}).items():
+            assert tenant.port(listener) == port
         seen |= wanted | {("127.0.0.2", port) for _, port in seen | wanted}
         assert {at for at in seen if is_open(*at)} == wanted, (before, changes)
         for address, _ in wanted:
             with tenant.client(tenant.listener, host=address) as client:
                 assert client.get("kept") == "yes"
+        if changes == {"access": {"mode": "tls-only"}}:
+            assert tenant.port("tls") == born
 
 
 def is_open(address, port):
