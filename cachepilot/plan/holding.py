@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from cachepilot.observe.memory import HandOverPhase
 from cachepilot.observe.snapshot import Liveness, Published, Role, SeenServer, Snapshot
 from cachepilot.plan.actions import Action, Disruption, FenceServer, Plan, interrupts
+from cachepilot.plan.hand_over.need import patience_to_copy
 from cachepilot.plan.held_back import target_of
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.restart_length import restart_length
@@ -74,7 +76,7 @@ def disturbance(plan: Plan, seen: Snapshot) -> Action | None:
 def why_wait(spec: TenantSpec, seen: Snapshot, disturbing: Action, now: datetime) -> Wait | None:
     """Return why *disturbing* must wait, or None if it may begin now."""
     window = spec.window
-    if window is None or _is_under_way(seen):
+    if window is None or _is_under_way(spec, seen, now):
         return None
     if spec.open_until is not None and now < datetime.fromisoformat(spec.open_until):
         return None
@@ -175,19 +177,23 @@ def _said(window: Window, moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%MZ}" + (local if window.time_zone != "UTC" else "")
 
 
-def _is_under_way(seen: Snapshot) -> bool:
+def _is_under_way(spec: TenantSpec, seen: Snapshot, now: datetime) -> bool:
     """Return whether a replacement was begun and has to be finished.
 
     Its ports are reserved before the old container goes; from then on the record speaks of ports
-    that nobody serves yet.
+    that nobody serves yet. A hand-over that no client has noticed yet may take as long as one may
+    that nobody interrupts; behind that it was left alone, and is taken back until a window opens.
     """
     container, held = seen.container(Role.SERVER), seen.memory.reservation
     if container is None or held is None:
         return False
     begun = seen.memory.hand_over
-    taken = begun is not None and (begun.is_undecided or begun.instance == seen.memory.instance)
-    if seen.memory.on_trial or taken:
+    if seen.memory.on_trial or (begun and begun.instance == seen.memory.instance):
         return True
+    if begun and begun.phase is HandOverPhase.CLOSING:
+        return True
+    if begun and begun.phase is HandOverPhase.PREPARING:
+        return now - begun.since <= patience_to_copy(spec, seen)
     mine = {TLS_PORT: held.tls_port, PLAIN_PORT: held.plain_port}
     return any(at.host_port != mine.get(at.container_port) for at in seen.published)
 

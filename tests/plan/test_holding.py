@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cachepilot.observe.memory import HandOverPhase
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import (
     CreateContainer,
@@ -28,6 +29,7 @@ from cachepilot.spec.maintenance import Window
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.scenes import RULES, look, plan, settle, settled
+from tests.fakes.visits import Daemon
 from tests.fakes.world import NOON, FakeWorld
 
 # It is Thursday noon.
@@ -303,6 +305,29 @@ def test_a_hand_over_that_nothing_undoes_does_not_begin_in_a_closed_window(wish)
     assert not {FenceServer, StopContainer} & {type(action) for action in found.actions}
     assert found.held
     assert found.held.reason == "WaitingForWindow"
+
+
+@pytest.mark.parametrize("away", [timedelta(seconds=45), timedelta(hours=5)])
+@pytest.mark.parametrize("cut", range(3, 13))
+def test_a_hand_over_that_is_left_alone_until_the_window_is_closed_waits_for_the_next(away, cut):
+    spec = tenant(window=OPEN, strategy=UpgradeStrategy.HANDOVER)
+    world, wanted = world_of(spec), replace(spec, image="redis:8.2")
+    world.write("acme", 7)
+    world.now = NOON + timedelta(minutes=59, seconds=30)
+    daemon = Daemon(world)
+    assert daemon.visit(wanted, RULES, cut=cut) is None
+    assert world.memory("acme").hand_over.phase is HandOverPhase.PREPARING
+
+    world.now += away
+    result = daemon.visit(wanted, RULES)
+
+    waits = away > timedelta(minutes=1)
+    assert world.containers["acme"].shape.image == ("redis:8.0" if waits else "redis:8.2")
+    assert world.servers["acme"].data == 7
+    assert "acme.successor" not in world.containers
+    assert world.memory("acme").hand_over is None
+    reasons = {each.reason for each in result.status.conditions}
+    assert ("WaitingForWindow" in reasons) is waits
 
 
 def test_a_default_image_that_nobody_has_is_no_tenants_business_before_its_turn():
