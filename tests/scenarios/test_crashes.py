@@ -41,7 +41,7 @@ EDITS = {
             "tls": {"clients": ["web"], "clientsRotatedAt": "2026-03-01T12:00:00Z"},
         },
     ),
-    "another way in": ({}, {"access": {"mode": "dual-mode"}}),
+    "another way in": (RDB, {"access": {"mode": "dual-mode"}}),
     "another image": (AOF, {"engine": {"image": REDIS_8}}),
     "a restart": ({}, {"restartedAt": "2026-03-01T12:00:00Z"}),
     "less memory": (
