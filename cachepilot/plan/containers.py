@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachepilot.observe.memory import Memory, Reservation
-from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, Snapshot
 from cachepilot.plan.actions import (
     AbandonReplacement,
     Action,
@@ -140,7 +140,7 @@ def _plan_giving_up(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
         return
     cause = "nothing has to be replaced any more"
     yield AbandonReplacement(tenant_name=spec.name, cause=cause)
-    if isinstance(seen.server, SeenServer) and not seen.server.loading:
+    if seen.loaded_server:
         instance = seen.memory.instance
         yield ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)
 

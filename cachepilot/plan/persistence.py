@@ -130,8 +130,8 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
     first. For a memory-only server the intent is durable before the dump exists, so that a crash
     in between is understood.
     """
-    server, instance = seen.server, seen.memory.instance
-    if not isinstance(server, SeenServer) or server.loading:
+    server, instance = seen.loaded_server, seen.memory.instance
+    if server is None:
         return
     mode = mode_in_force(spec, seen)
     if mode is AOF and server.directive("appendonly") != "yes":
@@ -158,10 +158,9 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
 
 def plan_relief(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
     """Return what gives clients their writes back after a visit that could not stop a server."""
-    running = isinstance(seen.server, SeenServer) and not seen.server.loading
     begun = seen.memory.replacement
     noted = begun is not None and begun.instance != seen.memory.instance and begun.note
-    if not (running and (seen.memory.load_once or noted)):
+    if not (seen.loaded_server and (seen.memory.load_once or noted)):
         return ()
     cause, instance = "it could not be stopped", seen.memory.instance
     resume = ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)

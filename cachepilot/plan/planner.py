@@ -239,9 +239,9 @@ def _plan_serving(
         # Only what neither starts nor stops a server is safe while its data is missing.
         first, server = first or data_missing(spec, seen), ()
         return Plan((*identity, *files), first)
-    if not server and isinstance(seen.server, SeenServer) and not seen.server.loading:
+    if seen.loaded_server and not server:
         # Files first: a start in between must fit what is to be applied.
-        live = _plan_live(spec, seen, memory, rules, directives, seen.server)
+        live = _plan_live(spec, seen, memory, rules, directives, seen.loaded_server)
         server = (*live, *plan_forgetting(asked, seen))
     return Plan((*identity, *files, *server, *plan_fetching(asked, seen)), first)
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.observe.replacement import Replacement
-from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, SeenServer, Snapshot
+from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, Snapshot
 from cachepilot.plan.actions import (
     Action,
     BeginReplacement,
@@ -78,7 +78,7 @@ def plan_departure(
         yield BeginReplacement(tenant_name=spec.name, cause=cause, replacement=begun)
     if begun is None:
         return
-    noting = isinstance(seen.server, SeenServer) and not seen.server.loading
+    noting = seen.loaded_server is not None
     yield from _plan_staging(spec, seen, reservation, directives, memory, begun)
     if container is not None:
         yield from _plan_farewell(spec, seen, container, cause)
@@ -94,7 +94,7 @@ def departure_cause(
     spec: TenantSpec, seen: Snapshot, reservation: Reservation, directives: Directives
 ) -> str | None:
     """Return why the server that is there has to make room for another, or None."""
-    container, wish, server = seen.container(Role.SERVER), spec.restarted_at, seen.server
+    container, wish, server = seen.container(Role.SERVER), spec.restarted_at, seen.loaded_server
     if container is None or seen.memory.on_trial:
         return None
     if cause := stop_cause(spec, seen, reservation, container):
@@ -103,7 +103,7 @@ def departure_cause(
         return None
     if wish is not None and wish != seen.memory.restarted_at and not restarted_already(spec, seen):
         return f"restartedAt is {wish}"
-    if not isinstance(server, SeenServer) or server.loading:
+    if server is None:
         return None
     stuck = [name for name, _, _ in differences(directives, server) if needs_restart(name)]
     return f"only a restart changes {', '.join(stuck)}" if stuck else None
@@ -205,12 +205,12 @@ def _plan_farewell(
     spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
 ) -> Iterator[Action]:
     """Yield the end of the server before; what it held is noted while nobody can write."""
-    name, number, server = spec.name, seen.memory.instance, seen.server
+    name, number, server = spec.name, seen.memory.instance, seen.loaded_server
     if container.liveness not in _ALIVE:
         yield from plan_clean_start(spec, seen)
         return
     yield from plan_quiet(spec, seen, cause)
-    if isinstance(server, SeenServer) and not server.loading:
+    if server:
         if mode_in_force(spec, seen) is AOF:
             yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=number)
         pause = 2 * stop_timeout(server.used_memory)
@@ -221,7 +221,7 @@ def _plan_farewell(
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
-        kills=not isinstance(server, SeenServer) or server.loading,
+        kills=server is None,
     )
 
 

@@ -94,7 +94,7 @@ def plan_trial(
         return
     if container.liveness is not Liveness.RUNNING:
         yield from plan_start(spec, number, "it is on trial and does not run")
-    elif not isinstance(seen.server, SeenServer) or seen.server.loading:
+    elif seen.loaded_server is None:
         cause = "it is on trial and does not answer yet"
         yield AwaitServer(tenant_name=spec.name, cause=cause, instance=number, patience=PATIENCE)
     yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cachepilot.observe.memory import Memory
-from cachepilot.observe.snapshot import Role, SeenServer, Snapshot
+from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.observe.user_memory import Verdict
 from cachepilot.plan.actions import EnsureImage, TriedUser, TryRules, TryRulesApart
 from cachepilot.plan.user_rules import (
@@ -46,9 +46,8 @@ def plan_trials(
             )
     # As long as the present image stays, whoever has other rules than those refused gets them.
     stays = not changes or rules_refused(spec, seen) is not None
-    answers = isinstance(seen.server, SeenServer) and not seen.server.loading
     tried = _untried(spec, container.image_id, seen.memory, kept=False)
-    if stays and answers and container.image_id and tried:
+    if stays and seen.loaded_server and container.image_id and tried:
         yield TryRules(
             tenant_name=spec.name,
             cause="nobody knows yet whether it takes these rules",

@@ -134,12 +134,13 @@ def config_applied(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
         spec, certificate=seen.memory.certificate, persistence=mode_in_force(spec, seen)
     )
     spared = only_by_hand(spec, seen, wanted, rules)
-    if not isinstance(seen.server, SeenServer) or seen.server.loading:
+    server = seen.loaded_server
+    if server is None:
         if rules.drift is DriftMode.OBSERVE and not spared:
             pending = "what the spec wants was never read back; the server could not be asked"
             return Fact.false("NeverReadBack", pending)
         return Fact.unknown("NoAnswer", "the server could not be asked")
-    found = differences(wanted, seen.server)
+    found = differences(wanted, server)
     if found:
         parts = (f"{name} is {_shown(live)}, wanted {_shown(want)}" for name, want, live in found)
         is_by_hand = spared.issuperset(name for name, _, _ in found)
@@ -152,12 +153,13 @@ def config_applied(spec: TenantSpec, seen: Snapshot, rules: Rules) -> Fact:
 
 def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     """Say whether the server knows exactly our users with their newest passwords."""
-    if not isinstance(seen.server, SeenServer) or seen.server.loading:
+    server = seen.loaded_server
+    if server is None:
         return Fact.unknown("NoAnswer", "the server could not be asked")
     tried = as_tried(spec, seen)
     wanted = wanted_users(tried, seen.memory, seen.at)
-    parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, seen.server)]
-    parts += [f"user {name} is not ours" for name in strangers(wanted, seen.server)]
+    parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, server)]
+    parts += [f"user {name} is not ours" for name in strangers(wanted, server)]
     if refused := rules_refused(spec, seen):
         return Fact.false("UserRulesRefused", "; ".join((refused.message, *parts)))
     parts += [
@@ -170,7 +172,7 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     if unread := tuple(_unread_passwords(spec, seen)):
         return Fact.false("NotAdopted", "; ".join(unread))
     agreed = f"{len(wanted)} users were read back as wanted"
-    if grace := _grace(spec, seen, seen.server):
+    if grace := _grace(spec, seen, server):
         return Fact.true("GracePeriod", f"{agreed}; {grace}")
     return Fact.true("ReadBack", agreed)
 

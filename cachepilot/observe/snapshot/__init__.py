@@ -130,6 +130,12 @@ class Snapshot:
             return ()
         return tuple(sorted({at for seen in self.containers for at in seen.shape.published}))
 
+    @property
+    def loaded_server(self) -> SeenServer | None:
+        """Return the server if it answers and has loaded its data."""
+        found = self.server
+        return found if isinstance(found, SeenServer) and not found.loading else None
+
     def container(self, role: Role) -> SeenContainer | None:
         """Return who plays *role* now; with several, the running or the newest one.
 

@@ -50,7 +50,6 @@ from cachepilot.plan.hand_over.ending import (
 from cachepilot.plan.hand_over.need import (
     failed_before,
     hand_over_cause,
-    is_asked,
     memory_missing,
     must_be_asked_first,
     news_buffer,
@@ -106,13 +105,13 @@ def plan_hand_over(setting: Setting, seen: Snapshot, *, may_begin: bool) -> Cour
     if begun is not None and begun.phase is _CLOSING:
         return Course(actions=tuple(plan_reopening(setting.spec, seen, setting.directives)))
     if begun is not None and begun.phase is _PREPARING:
-        if not is_asked(seen):
+        if seen.loaded_server is None:
             # Whoever serves comes first, and may have to make room for another with that number.
             cause = "the server before has to be looked after"
             return Course(actions=tuple(plan_withdrawal(setting.spec, seen, cause)))
         return Course(actions=tuple(_go_on(setting, seen, begun, cause)))
     # A server that cannot be asked for a moment does not prove that all is well.
-    needed = cause is not None or not is_asked(seen)
+    needed = cause is not None or seen.loaded_server is None
     if leftover := tuple(plan_forgetting(setting.spec, seen, needed=needed)):
         return Course(actions=leftover)
     if not may_begin or seen.memory.replacement:

@@ -130,9 +130,9 @@ def plan_inheritance(spec: TenantSpec, seen: Snapshot, directives: Directives) -
 
     The new server's container gets the name that the old one gives up.
     """
-    container, server, name = seen.container(Role.SERVER), seen.server, spec.name
+    container, name = seen.container(Role.SERVER), spec.name
     cause, instance = "another server is in charge", seen.memory.instance
-    if isinstance(server, SeenServer) and not server.loading:
+    if server := seen.loaded_server:
         listeners = tuple((each, directives[each]) for each in ("port", "tls-port"))
         if any(server.directive(each) != value for each, value in listeners):
             yield SetDirectives(
@@ -171,9 +171,8 @@ def plan_dissolution(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 
 def plan_settlement(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
     """Yield the end of the old server's data, once the new one keeps its own as it should."""
-    begun, server = seen.memory.hand_over, seen.server
-    name, instance = spec.name, seen.memory.instance
-    if begun is None or not isinstance(server, SeenServer) or server.loading:
+    begun, name, instance = seen.memory.hand_over, spec.name, seen.memory.instance
+    if begun is None or seen.loaded_server is None:
         return
     cause, mode = "another server is in charge", mode_in_force(spec, seen)
     if mode is PersistenceMode.AOF:

@@ -50,16 +50,11 @@ def hand_over_cause(
 def must_be_asked_first(spec: TenantSpec, seen: Snapshot, reservation: Reservation) -> bool:
     """Return whether a server has to be replaced that could take part, but does not answer."""
     container, wish = _well_boxed(spec, seen, reservation), spec.restarted_at
-    if container is None or is_asked(seen):
+    if container is None or seen.loaded_server:
         return False
     workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
     is_wished = wish is not None and wish != seen.memory.restarted_at
     return is_wished or shape_drift(workload.shape, container.shape) is not None
-
-
-def is_asked(seen: Snapshot) -> bool:
-    """Return whether the server said how it is."""
-    return isinstance(seen.server, SeenServer) and not seen.server.loading
 
 
 def _well_boxed(
