@@ -116,7 +116,7 @@ def _plan_stop(
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
-        kills=not saved,
+        kills=seen.loaded_server is None,
     )
     if not saved:
         # Only then: behind a save, a dump is the very data that the next start must load.
