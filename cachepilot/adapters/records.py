@@ -16,6 +16,7 @@ from cachepilot.adapters.secret import Secret
 from cachepilot.adapters.stamp import Stamp, stamp_at
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.memory import Memory, Reservation
+from cachepilot.plan.logins import documented_password
 from cachepilot.spec.document import TenantName
 from cachepilot.spec.scalars import NAME_PATTERN
 
@@ -93,9 +94,15 @@ class Records:
         """Return the password that *user* is documented to log in with.
 
         Raises:
-            UnavailableError: There is none yet.
+            UnavailableError: There is none yet, or no server has taken it yet.
         """
-        documented = self._read(tenant_name).memory.credential(user)
+        memory = self._read(tenant_name).memory
+        documented = documented_password(memory, user)
+        if documented is None and memory.credential(user):
+            raise UnavailableError(
+                f"cannot log in to tenant {tenant_name}: the server does not have {user} yet; "
+                f"`describe tenant {tenant_name}` says why"
+            )
         for revision, secret in self._passwords(tenant_name, user):
             if documented and revision == documented.revision:
                 return secret

@@ -69,7 +69,12 @@ def render_tenant(status: TenantStatus) -> Json:
             "certificate": _render_certificate(status),
             "clientCertificates": _render_clients(status),
             "users": [
-                {"name": each.name, "revision": each.revision, "since": _since(each)}
+                {
+                    "name": each.name,
+                    "revision": each.revision,
+                    "since": _since(each),
+                    "may": each.may or None,
+                }
                 for each in status.users
             ],
             "problems": list(status.problems),
@@ -146,6 +151,7 @@ def _parse_login(content: Mapping[str, Any]) -> PublishedUser:
         name=content["name"],
         revision=content["revision"],
         since=datetime.fromisoformat(since) if since else None,
+        may=content.get("may") or "",
     )
 
 

@@ -115,27 +115,20 @@ def _shown(key: str, value: object) -> str:
 
 
 def _users(tenant: PublishedTenant) -> list[str]:
-    """Return who can log in, with the revision of the password and what the document allows."""
+    """Return who can log in, with the revision of the password and what the server allows."""
     auth = _mapping(tenant.spec.get("auth"))
-    said = {str(each.get("name")): each for each in map(_mapping, auth.get("users") or ())}
+    said = [str(each.get("name")) for each in map(_mapping, auth.get("users") or ())]
     known = {str(each.get("name")): each for each in map(_mapping, tenant.users)}
     rows = [
         (
             name,
             str(known[name].get("revision", "-")) if name in known else "-",
             str(known[name].get("since") or "-") if name in known else "-",
-            _allowed(said[name]) if name in said else "-",
+            str(known[name].get("may") or "-") if name in known else "-",
         )
         for name in dict.fromkeys((*known, *said))
     ]
     return table(rows, headers=("USER", "PASSWORD", "SINCE", "MAY")) if rows else []
-
-
-def _allowed(user: Mapping[str, Any]) -> str:
-    """Return the rules of a user as servers write them."""
-    keys = [key if str(key).startswith("%") else f"~{key}" for key in user.get("keys") or ()]
-    channels = [f"&{channel}" for channel in user.get("channels") or ()]
-    return " ".join(map(str, (*keys, *channels, *(user.get("commands") or ()))))
 
 
 def _endpoint(endpoint: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cachepilot.observe.memory import Memory, SeenCredential
 from cachepilot.plan.users import CUSTOMER, OWN_USERS
 from cachepilot.spec.tenant import TenantSpec
 
@@ -48,6 +49,12 @@ def list_logins(spec: TenantSpec) -> tuple[Login, ...]:
 def customer_logins(spec: TenantSpec) -> tuple[str, ...]:
     """Return whom the clients of a tenant log in as."""
     return (CUSTOMER, *(user.name for user in spec.users))
+
+
+def documented_password(memory: Memory, user: str) -> SeenCredential | None:
+    """Return the password to tell people of; of a user of the spec once a server has the user."""
+    is_had = user in OWN_USERS or any(kept.user == user for kept in memory.rules)
+    return memory.credential(user) if is_had else None
 
 
 def list_password_files(spec: TenantSpec) -> tuple[tuple[str, str], ...]:

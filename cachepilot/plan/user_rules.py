@@ -15,10 +15,16 @@ from cachepilot.observe.snapshot import Role, Snapshot
 from cachepilot.observe.user_memory import KeptRules, Verdict
 from cachepilot.plan.actions import AclUser, Blocked
 from cachepilot.spec.tenant import TenantSpec, UserSpec
-from cachepilot.spec.user_rules import EXTRAS
+from cachepilot.spec.user_rules import EXTRAS, why_never_granted
 
 DENIED = ("-@admin", "-@dangerous")
 NO_SCRIPTS = "-@scripting"
+_SCRIPTS = frozenset(
+    {
+        *("@scripting", "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"),
+        *("function", "script"),
+    }
+)
 _ALL = frozenset({"@all", "@dangerous"})
 
 
@@ -33,6 +39,19 @@ def as_acl_user(user: UserSpec, *, passwords: tuple[int, ...], scripting: bool) 
         channels=" ".join(f"&{channel}" for channel in user.channels),
         commands=("-@all", *user.commands, *denied, *_extras_of(user.commands)),
     )
+
+
+def granted_rules(user: KeptRules, *, scripting: bool) -> str:
+    """Return what a user with these rules may do, as servers write it; it begins with nothing."""
+    named = (
+        rule
+        for rule in user.commands
+        if why_never_granted(rule) is None
+        and (scripting or rule[0] == "-" or rule[1:].partition("|")[0] not in _SCRIPTS)
+    )
+    spec = UserSpec(name=user.user, keys=user.keys, channels=user.channels, commands=tuple(named))
+    line = as_acl_user(spec, passwords=(), scripting=scripting)
+    return " ".join(filter(None, (line.keys, line.channels, *line.commands[1:])))
 
 
 def rules_of(user: UserSpec | KeptRules) -> str:

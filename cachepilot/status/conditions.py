@@ -88,11 +88,13 @@ class PublishedUser:
     Attributes:
         revision: Counts the passwords this user ever had, from 1.
         since: When the present one came into force, if that is known.
+        may: What a user of the spec may do on the server, in its words; empty for our own.
     """
 
     name: str
     revision: int
     since: datetime | None
+    may: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from cachepilot.plan.applied import only_by_hand
 from cachepilot.plan.clients import client_fault, why_another_authority
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.live import resources_cause, shrink_fits
-from cachepilot.plan.logins import customer_logins, list_password_files
+from cachepilot.plan.logins import customer_logins, list_logins, list_password_files
 from cachepilot.plan.passwords import replaced_passwords
 from cachepilot.plan.persistence import mode_in_force
 from cachepilot.plan.sandbox import sandbox_cause
@@ -159,6 +159,11 @@ def credentials_applied(spec: TenantSpec, seen: Snapshot) -> Fact:
     tried = as_tried(spec, seen)
     wanted = wanted_users(tried, seen.memory, seen.at)
     parts = [f"user {user.name}: {why}" for user, why in user_differences(wanted, server)]
+    parts += [
+        f"user {login.user}: it has no password yet"
+        for login in list_logins(tried)
+        if seen.memory.credential(login.user) is None
+    ]
     parts += [f"user {name} is not ours" for name in strangers(wanted, server)]
     if refused := rules_refused(spec, seen):
         return Fact.false("UserRulesRefused", "; ".join((refused.message, *parts)))

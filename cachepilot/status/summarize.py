@@ -11,8 +11,9 @@ from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Liveness, Role, Snapshot
 from cachepilot.plan.actions import Plan, interrupts
 from cachepilot.plan.clients import asks_clients
-from cachepilot.plan.logins import list_logins
+from cachepilot.plan.logins import documented_password, list_logins
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT, wanted_listeners
+from cachepilot.plan.user_rules import granted_rules
 from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -320,13 +321,18 @@ def _endpoints(visit: Visit) -> tuple[Endpoint, ...]:
 
 def _users(visit: Visit) -> tuple[PublishedUser, ...]:
     """Return who can log in, each with the password that is documented."""
-    if visit.spec is None or visit.spec.state is State.DELETED:
+    spec, memory = visit.spec, visit.memory
+    if spec is None or spec.state is State.DELETED:
         return ()
-    known = (
-        (login.user, visit.memory.credential(login.user)) for login in list_logins(visit.spec)
-    )
+    may = {kept.user: granted_rules(kept, scripting=spec.scripting) for kept in memory.rules}
+    known = ((login.user, documented_password(memory, login.user)) for login in list_logins(spec))
     return tuple(
-        PublishedUser(name=user, revision=documented.revision, since=documented.since)
+        PublishedUser(
+            name=user,
+            revision=documented.revision,
+            since=documented.since,
+            may=may.get(user, ""),
+        )
         for user, documented in known
         if documented
     )

@@ -11,6 +11,7 @@ from cachepilot.adapters.password_file import PasswordFiles
 from cachepilot.adapters.record_writer import RecordWriter
 from cachepilot.adapters.records import Records
 from cachepilot.adapters.secret import Secret
+from cachepilot.observe.user_memory import KeptRules
 from tests.cli.hosts import NOON, document
 
 OWNERS = os.geteuid() == 0
@@ -75,6 +76,25 @@ def test_the_keys_of_the_house_are_not_shown(acme, user):
 def test_a_user_that_does_not_exist_has_no_password(acme):
     ended = acme.run("credentials", "acme", "--user", "nobody", "--reveal")
     assert (ended.code, "no password of nobody yet" in ended.err) == (1, True)
+
+
+def test_a_users_first_password_is_not_shown_before_the_server_has_it(acme):
+    records = Records(acme.paths, owners=OWNERS)
+    writer = RecordWriter(
+        records,
+        Ledger(acme.paths, records, owners=OWNERS),
+        PasswordFiles([]),
+        utc_now=lambda: NOON,
+    )
+    writer.generate_credential("acme", user="app", pending=False, wish=None, now=NOON)
+
+    ended = acme.run("credentials", "acme", "--user", "app", "--reveal")
+    assert (ended.code, "the server does not have app yet" in ended.err) == (1, True)
+
+    rules = KeptRules(user="app", keys=(), channels=(), commands=("+get",))
+    writer.remember_rules("acme", rules=(rules,))
+    shown = acme.run("credentials", "acme", "--user", "app", "--reveal", "-o", "json").json
+    assert shown["password"] == records.secret("acme", "app").reveal()
 
 
 def test_a_plain_listener_has_a_plain_url(acme):
