@@ -169,12 +169,14 @@ class RecordWriter(ReplacementRecord):
     def remember_hand_over(self, tenant_name: TenantName, *, hand_over: HandOver | None) -> None:
         """Record how far a hand-over is.
 
-        One that is won makes its successor the server; of one that failed nobody needs the
-        successor's folders any more.
+        One that closes the old server makes it doubtful what that has; one that is won makes its
+        successor the server; of one that failed nobody needs the successor's folders any more.
         """
 
         def remember(memory: Memory) -> Memory:
             found = replace(memory, hand_over=hand_over)
+            if hand_over and hand_over.phase is HandOverPhase.CLOSING:
+                return replace(found, applied="")
             if hand_over and hand_over.phase is HandOverPhase.WON:
                 return replace(found, instance=hand_over.instance)
             if hand_over and hand_over.phase is HandOverPhase.FAILED:

@@ -256,14 +256,15 @@ def test_a_hand_over_that_is_won_changes_who_serves_and_one_that_failed_leaves_f
     )
     outcomes = {}
     for phase in HandOverPhase:
+        writer.remember_applied(ACME, fingerprint="f1")
         writer.remember_hand_over(ACME, hand_over=replace(begun, phase=phase))
         seen = records.recall(ACME)
-        outcomes[phase] = (seen.instance - before.instance, seen.outgoing)
+        outcomes[phase] = (seen.instance - before.instance, seen.outgoing, seen.applied)
 
     gone = (begun.instance,)
     assert outcomes == {
-        HandOverPhase.PREPARING: (0, ()),
-        HandOverPhase.CLOSING: (0, ()),
-        HandOverPhase.WON: (1, ()),
-        HandOverPhase.FAILED: (1, gone),
+        HandOverPhase.PREPARING: (0, (), "f1"),
+        HandOverPhase.CLOSING: (0, (), ""),
+        HandOverPhase.WON: (1, (), "f1"),
+        HandOverPhase.FAILED: (1, gone, "f1"),
     }

@@ -164,7 +164,10 @@ class FakeMemoryWriter(FakeReplacementMemory, _Writer):
         failed = hand_over is not None and hand_over.phase is HandOverPhase.FAILED
         gone = {hand_over.instance} if failed else set()
         outgoing = tuple(sorted(gone.union(memory.outgoing)))
-        self._amend(tenant_name, hand_over=hand_over, instance=instance, outgoing=outgoing)
+        closes = hand_over is not None and hand_over.phase is HandOverPhase.CLOSING
+        applied = "" if closes else memory.applied
+        changes = {"instance": instance, "outgoing": outgoing, "applied": applied}
+        self._amend(tenant_name, hand_over=hand_over, **changes)
 
     def remember_wait(self, tenant_name, *, wait):
         self._amend(tenant_name, wait=wait)

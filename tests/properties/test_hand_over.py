@@ -20,9 +20,10 @@ from cachepilot.spec.document import AccessMode, PersistenceMode
 from cachepilot.spec.tenant import UserSpec
 from cachepilot.spec.upgrade import UpgradeFallback, UpgradeStrategy
 from tests.builders import tenant
+from tests.fakes.eventful import EventfulWorld
 from tests.fakes.scenes import plan
 from tests.fakes.writers import FakeHandOverWriter
-from tests.properties.test_convergence import complaints, new_world, visit
+from tests.properties.test_convergence import OBSERVE, complaints, new_world, visit
 
 NAME = "acme"
 WISHES = (
@@ -121,6 +122,28 @@ def test_a_memory_only_server_revives_nothing_after_a_reboot_anywhere(spec, chan
 
     assert complaints(world, after) == []
     assert world.servers[NAME].data == 0
+
+
+@pytest.mark.parametrize("cut", range(14, 26))
+def test_an_old_server_that_came_up_closed_is_opened_although_hands_are_spared(cut):
+    """It read the file of a hand-over that was interrupted, between our look and our writing."""
+    spec = tenant(NAME, strategy=UpgradeStrategy.HANDOVER, persistence=PersistenceMode.AOF)
+    for when in range(1, 12):
+        world = EventfulWorld(images={"redis:8.0", "redis:8.2"})
+        visit(world, spec, OBSERVE)
+        visit(world, replace(spec, image="redis:8.2"), OBSERVE, cut=cut)
+        if world.memory(NAME).instance == 1 and NAME in world.servers:
+            world.crash_loop(NAME)
+            world.events[world.effects + when] = come_up
+        for _ in range(3):
+            visit(world, spec, OBSERVE)
+
+        assert complaints(world, spec) == []
+
+
+def come_up(world):
+    if world.containers[NAME].liveness is Liveness.RESTARTING:
+        world.boot(NAME)
 
 
 @settings(max_examples=200, deadline=None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +13,7 @@ from cachepilot.spec.document import AccessMode, PersistenceMode
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.engine import content_of
+from tests.fakes.eventful import EventfulWorld
 from tests.fakes.scenes import plan
 from tests.fakes.visits import Daemon
 from tests.fakes.world import FakeWorld
@@ -144,18 +143,6 @@ def test_whatever_is_cut_the_former_server_serves_again_with_all_its_data(
     asked = {"restarted_at": world.memory("acme").restarted_at}
     assert complaints(world, replace(before, **asked)) == []
     assert reason_of(world, after) == ("UpgradeFailed" if fault == "broken" else "DataDiffers")
-
-
-@dataclass
-class EventfulWorld(FakeWorld):
-    """A world in which something happens in the middle of an effect, before it is carried out."""
-
-    events: dict[int, Callable[[FakeWorld], None]] = field(default_factory=dict)
-
-    def tick(self, span=timedelta(milliseconds=10)):
-        if event := self.events.pop(self.effects, None):
-            event(self)
-        return super().tick(span)
 
 
 def fill_the_disk(world):
