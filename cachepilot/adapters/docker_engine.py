@@ -15,6 +15,7 @@ from cachepilot.adapters.docker_client import DockerClients, engine_errors, word
 from cachepilot.adapters.docker_images import ImageExaminer
 from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
 from cachepilot.adapters.docker_refusals import refuse_known_failure
+from cachepilot.adapters.docker_start import expect_networks, start_container
 from cachepilot.adapters.docker_stop import end_by_itself
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
@@ -173,7 +174,10 @@ class DockerEngine:
             self._accept_existing(tenant_name, name, workload.digest)
 
     def start(self, tenant_name: TenantName, *, role: Role, instance: int) -> None:
-        """Start a container after checking the data folder's marker and owner."""
+        """Start a container after checking the data folder's marker and owner.
+
+        One that runs off its network is put on it.
+        """
         name = container_name(tenant_name, role)
         if role.serves:
             self._check_data(tenant_name, instance)
@@ -181,10 +185,10 @@ class DockerEngine:
         try:
             with engine_errors(f"cannot start container {name}"):
                 self._refuse_while_ending()
-                self._clients.get().start(name)
+                start_container(self._clients.get(), name)
         except docker.errors.NotFound as error:
             refuse_known_failure("start", name, words_of(error))
-            raise WaitingError(f"container {name} is gone again") from error
+            raise WaitingError(f"container {name}, or its network, is gone again") from error
         except UnavailableError as error:
             refuse_known_failure("start", name, str(error))
             raise
@@ -306,26 +310,11 @@ class DockerEngine:
             not state.get("Running") or state.get("Restarting")
         )
         if not state.get("Running"):
-            self._drop_lost_networks(inspected)
+            expect_networks(self._clients.get(), inspected)
         seen = seen_container(inspected, root=self._root, folder=self._folder(tenant_name))
         # A successor tells only its log why it cannot use what it is sent.
         tells = ended_badly or seen.role is Role.SUCCESSOR
         return replace(seen, last_words=self._last_words(inspected) if tells else "")
-
-    def _drop_lost_networks(self, inspected: Json) -> None:
-        """Take out of *inspected* what a resting container can no longer be attached to.
-
-        Docker remembers a network by id, so one that was removed and made again is another one,
-        and only a new container gets onto it.
-        """
-        attached: Json = inspected["NetworkSettings"].get("Networks") or {}
-        for name, endpoint in list(attached.items()):
-            wanted = endpoint.get("NetworkID") or name
-            try:
-                with engine_errors(f"cannot look for network {name}"):
-                    self._clients.get().inspect_network(wanted)
-            except docker.errors.NotFound:
-                del attached[name]
 
     def _last_words(self, inspected: Json) -> str:
         try:

@@ -23,6 +23,7 @@ from cachepilot.plan.actions import (
     interrupts,
 )
 from cachepilot.plan.applied import only_by_hand, plan_doubt, plan_proof
+from cachepilot.plan.attachment import plan_attachment
 from cachepilot.plan.blocks import data_missing, feasible, list_blocks, record_missing
 from cachepilot.plan.certificates import can_wait, plan_certificate, plan_pruning
 from cachepilot.plan.clients import plan_client_certificates
@@ -194,6 +195,7 @@ def _plan_serving(
     identity = (*renewed, *trials, *_plan_identity(spec, seen, reservation))
     spared = only_by_hand(spec, seen, _directives(spec, seen, seen.memory), rules)
     renewal = tuple(plan_certificate(spec, seen, reservation, now, spared=spared))
+    attachment, seen = plan_attachment(spec, seen, reservation, rules)
     unsafe = must_not_stop(spec, seen, reservation)
     stays = unsafe or place_taken(spec, seen, reservation)
     if (
@@ -222,13 +224,13 @@ def _plan_serving(
     if course and course.actions:
         # Until it is decided, the server before may have to come back with what it has.
         written = files if is_won(seen.memory.hand_over) else _folders_of(files)
-        return Plan((*identity, *written, *course.actions), first)
+        return Plan((*identity, *written, *attachment, *course.actions), first)
     first = first or (course.blocked if course else None)
-    server: tuple[Action, ...] = ()
-    if not stays and course is None:
+    server = attachment
+    if not (attachment or stays) and course is None:
         server = tuple(plan_server(spec, seen, reservation, rules, directives, memory, asked))
     elif unsafe:
-        server = tuple(plan_end_of_script(spec, seen))
+        server = (*attachment, *plan_end_of_script(spec, seen))
     if calm and any(map(interrupts, server)):
         server = tuple(action for action in server if isinstance(action, RenameContainer))
     if any(isinstance(action, BeginReplacement) for action in server):

@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -453,6 +454,19 @@ class RealBench(Bench):
         folders = list(self.paths.tenants.glob("*/probe"))
         labels = [PROBE, f"{ROOT}={self.paths.root}"]
         return self.client.containers(all=True, filters={"label": labels}) + folders
+
+    def starts(self, made):
+        """Return when Docker started a container and when it was put on a network, in order."""
+        now = int(time.time()) + 1
+        told = self.client.events(since=now - 60, until=now, decode=True)
+        container_id = self._id(made)
+        return [
+            event["Action"]
+            for event in told
+            if container_id
+            in (event["Actor"]["ID"], event["Actor"]["Attributes"].get("container"))
+            and event["Action"] in {"start", "connect"}
+        ]
 
     def disconnect(self, made):
         self.client.disconnect_container_from_network(self._id(made), self.network())

@@ -357,6 +357,39 @@ def test_a_container_that_somebody_detached_from_its_bridge_has_drifted(bench):
     assert shape_drift(made.workload.shape, bench.seen(made).shape) == "network changed"
 
 
+def test_a_running_container_off_its_bridge_is_put_back_by_a_start_and_runs_on(bench):
+    made = bench.serve()
+    before = bench.seen(made)
+    bench.disconnect(made)
+
+    for _ in range(2):
+        bench.start(made)
+
+    assert bench.seen(made) == before
+
+
+def test_a_resting_container_off_its_bridge_is_put_there_by_a_start(bench):
+    made = bench.prepare()
+    bench.create(made)
+    bench.disconnect(made)
+
+    assert bench.seen(made).shape == made.workload.shape
+    bench.start(made)
+
+    assert bench.seen(made).shape == made.workload.shape
+
+
+def test_a_started_container_is_put_on_its_network_once_it_runs(bench):
+    """Its ports open then, and a client that dials before is refused instead of left waiting."""
+    made = bench.prepare()
+    bench.create(made)
+
+    assert bench.start(made).shape == made.workload.shape
+
+    if bench.is_real:
+        assert bench.starts(made) == ["start", "connect"]
+
+
 def test_a_renamed_container_is_found_and_renamed_back_as_often_as_asked(bench):
     made = bench.serve()
     own = bench.seen(made).name

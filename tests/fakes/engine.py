@@ -28,6 +28,8 @@ class FakeEngine:
     """What all installations on one host share: container names, in one space for everybody."""
 
     names: dict[str, str] = field(default_factory=dict)
+    # Which network a container was made for, by its id.
+    homes: dict[str, str] = field(default_factory=dict)
     counter: int = 0
 
     def new_id(self) -> str:
@@ -63,7 +65,8 @@ class FakeContainers:
         if found.liveness is Liveness.RUNNING or found.shape.bridge == JOINED:
             return found
         # A resting container cannot be attached to a network that was removed.
-        attached = found.shape.bridge if found.shape.bridge in self.world.networks else ""
+        home = found.shape.bridge or self.world.engine.homes[found.container_id]
+        attached = home if home in self.world.networks else ""
         return replace(found, shape=replace(found.shape, bridge=attached))
 
     def glance(self):
@@ -140,6 +143,7 @@ class FakeContainerWriter:
             joined = engine.names.get(sandbox, sandbox)
         container_id = engine.new_id()
         engine.names[name] = container_id
+        engine.homes[container_id] = workload.shape.bridge
         self.world.containers[key] = SeenContainer(
             container_id=container_id,
             name=name,
@@ -162,6 +166,8 @@ class FakeContainerWriter:
         seen = self.world.containers[key]
         if seen.liveness is Liveness.PAUSED:
             raise UnavailableError("a paused container cannot be started")
+        if seen.liveness is Liveness.RUNNING and not seen.shape.bridge:
+            self._attach(key, seen)
         if seen.liveness not in _ALIVE:
             if tenant_name in self.world.lost:
                 raise StalledError("a server runs on its data", reason="ServerLost")
@@ -238,9 +244,17 @@ class FakeContainerWriter:
             raise StalledError("a mounted folder is missing", reason="FolderMissing")
         if seen.joined:
             self._check_sandbox(name, seen.joined)
-        elif seen.shape.bridge not in self.world.networks:
-            raise UnavailableError("the network is missing")
+        else:
+            self._attach(name, seen)
         self.world.boot(name)
+
+    def _attach(self, key, seen):
+        """Put a container on the network it was made for."""
+        home = seen.shape.bridge or self.world.engine.homes[seen.container_id]
+        if home not in self.world.networks:
+            raise UnavailableError("the network is missing")
+        shape = replace(seen.shape, bridge=home)
+        self.world.containers[key] = replace(seen, shape=shape)
 
     def _refuse(self, name, words, *, reason):
         """Fail to start a container, which then remembers why."""

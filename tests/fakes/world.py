@@ -344,11 +344,11 @@ class FakeWorld:
         """Return whether what dials the tenant's ports gets into the namespace of a server."""
         container = self.containers[name]
         if container.shape.bridge != JOINED:
-            return True
+            return container.shape.bridge != ""
         sandbox = sandbox_of(name)
         found = self.containers.get(sandbox)
-        is_up = found is not None and found.liveness is Liveness.RUNNING
-        return is_up and self.namespaces.get(name) == self.namespaces[sandbox]
+        is_up = found is not None and found.liveness is Liveness.RUNNING and found.shape.bridge
+        return bool(is_up) and self.namespaces.get(name) == self.namespaces[sandbox]
 
     def is_answering(self, name: TenantName) -> bool:
         """Return whether a process is there that can answer."""

@@ -94,6 +94,16 @@ def nothing_to_do():
     return after(tenant(), tenant())
 
 
+def detach(world):
+    seen = world.containers["acme"]
+    world.containers["acme"] = replace(seen, shape=replace(seen.shape, bridge=""))
+
+
+@scene
+def running_off_its_network():
+    return after(tenant(), tenant(), meddle=detach)
+
+
 @scene
 def running_to_stopped():
     return after(tenant(), tenant(state=State.STOPPED))

@@ -99,6 +99,13 @@ def restart_sandbox(world):
         world.boot("acme.sandbox")
 
 
+def detach(world):
+    """Take containers off their network, or die before they were put on it."""
+    for name, seen in world.containers.items():
+        if not seen.joined:
+            world.containers[name] = replace(seen, shape=replace(seen.shape, bridge=""))
+
+
 def reboot(world):
     """Start the machine again; Docker comes up, and starts nothing that joins another network."""
     for name in list(world.containers):
@@ -205,6 +212,7 @@ HARMS = [
     lose_sandbox,
     end_sandbox,
     restart_sandbox,
+    detach,
     freeze,
     kill,
     crash_loop,

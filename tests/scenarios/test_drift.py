@@ -67,6 +67,17 @@ def test_a_container_that_somebody_touched_serves_again_with_its_data(tenant, ha
     tenant.settle()
 
 
+def test_a_container_that_somebody_took_off_its_network_is_put_back_without_a_restart(tenant):
+    run_id, container = tenant.run_id(), tenant.container()
+
+    disconnect(container)
+
+    eventually(lambda: len(tenant.inspect()["NetworkSettings"]["Networks"]) == 1)
+    tenant.settle()
+    assert tenant.get("kept") == "yes"
+    assert tenant.run_id() == run_id
+
+
 def test_limits_that_somebody_changed_are_given_back_without_a_restart(tenant):
     run_id, limit = tenant.run_id(), tenant.inspect()["HostConfig"]["Memory"]
 

@@ -41,7 +41,7 @@ class CreateContainer(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartContainer(BaseAction):
-    """Start a container that exists."""
+    """Start a container that exists, or put one on its network that runs off it."""
 
     role: Role
     instance: int
