@@ -28,7 +28,7 @@ _PHASES = {
 }
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def rollout() -> None:
     """Show how new defaults of the host reach the tenants."""
 

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from tests.cli.hosts import NOON
 
 STATUS = {
@@ -29,6 +31,15 @@ def say(host, rollout):
     host.beat()
     content = json.loads(host.paths.host_status.read_text())
     host.paths.host_status.write_text(json.dumps({**content, "rollout": rollout}))
+
+
+@pytest.mark.parametrize("group", ["rollout", "config"])
+def test_a_group_without_a_verb_is_told_where_its_verbs_are(host, group):
+    ended = host.run(group)
+    assert (ended.code, ended.out) == (2, "")
+    error, hint = ended.err.splitlines()
+    assert error == "error: missing command"
+    assert hint.endswith(f" {group} --help`")
 
 
 def test_it_tells_who_goes_and_who_waits(host):
