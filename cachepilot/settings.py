@@ -24,6 +24,7 @@ from cachepilot.plan.rollout import Policy
 from cachepilot.spec.digest import canonical_json, fingerprint
 from cachepilot.spec.directives import SpecModel
 from cachepilot.spec.document import TenantDocument
+from cachepilot.spec.doubtful_words import in_their_fields
 from cachepilot.spec.parse import problems_of, validate
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.quantities import Duration, duration_to_text
@@ -303,7 +304,7 @@ def _check(tree: Tree) -> Settings | tuple[Problem, ...]:
     if tree.value is None and not tree.faults:
         return Settings()
     settings, refused = validate(tree, Settings)
-    faults = (*tree.faults, *refused)
+    faults = (*in_their_fields(tree.faults, Settings), *refused)
     if settings is None or faults:
         return problems_of(tree, faults)
     return problems_of(tree, _default_faults(settings)) or settings

@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from cachepilot.adapters.yaml_scalars import resolve_plain
+from cachepilot.adapters.yaml_scalars import DoubtfulWordError, resolve_plain
 from cachepilot.spec.explain import is_sensitive
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.tree import NOWHERE, Fault, Path, Place, Tree, Value, shorten
@@ -135,8 +135,12 @@ class TreeBuilder:
             try:
                 value = resolve_plain(event.value)
             except ValueError as error:
-                shown = "this value" if is_sensitive(path) else f'"{shorten(event.value)}"'
-                self._fault(path, place, f"{shown} {error}")
+                is_secret = is_sensitive(path)
+                shown = "this value" if is_secret else f'"{shorten(event.value)}"'
+                is_word = isinstance(error, DoubtfulWordError)
+                hint = "write true or false, or quote it" if is_word else ""
+                word = event.value if is_word and not is_secret else ""
+                self._fault(path, place, f"{shown} {error}", hint, word=word)
         elif _CONTROL.search(event.value):
             self._fault(path, place, "holds a control character", "remove the escape")
         self._put(value, place)
@@ -216,9 +220,12 @@ class TreeBuilder:
             message = f'the tag "{shorten(tag)}" is not supported'
             self._fault(path, place, message, "remove it")
 
-    def _fault(self, path: Path, place: Place, message: str, hint: str = "") -> None:
+    def _fault(
+        self, path: Path, place: Place, message: str, hint: str = "", *, word: str = ""
+    ) -> None:
         if len(self.faults) < MAX_FAULTS:
-            self.faults.append(Fault(path=path, message=message, hint=hint, at=place))
+            fault = Fault(path=path, message=message, hint=hint, at=place, word=word)
+            self.faults.append(fault)
 
     def _stop(self, place: Place, message: str) -> None:
         raise LimitError(

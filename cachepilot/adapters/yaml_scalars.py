@@ -21,10 +21,15 @@ _LONGEST_NUMBER = 40
 Scalar = str | int | float | bool | None
 
 
+class DoubtfulWordError(ValueError):
+    """A word is text or a boolean, depending on who reads it."""
+
+
 def resolve_plain(text: str) -> Scalar:
     """Return the value of *text* written without quotes.
 
     Raises:
+        DoubtfulWordError: Some readers of YAML would take *text* for a boolean.
         ValueError: Two readers of YAML would disagree about *text*, or no number is that long;
             the message says which.
     """
@@ -37,7 +42,7 @@ def resolve_plain(text: str) -> Scalar:
     if text[0] in _MAY_BE_NUMBER:
         return _number(text)
     if text.lower() in _OLD_BOOLEANS:
-        raise ValueError("is not a boolean in YAML 1.2; write true or false, or quote it")
+        raise DoubtfulWordError("is not a boolean in YAML 1.2")
     return text
 
 

@@ -95,6 +95,13 @@ def model_at(model: type[BaseModel], *path: str | int) -> type[BaseModel] | None
     return found
 
 
+def annotation_at(model: type[BaseModel], *path: str | int) -> Any:  # noqa: ANN401 - any annotation
+    """Return what the field at *path* of *model* takes, or None without such a field."""
+    steps = [step for step in path if isinstance(step, str)]
+    mapping = model_at(model, *steps[:-1]) if steps else None
+    return _fields(mapping).get(steps[-1]) if mapping else None
+
+
 def is_sensitive(path: Path) -> bool:
     """Return whether a value at *path* may be a secret, so that no message may repeat it."""
     return any(_SENSITIVE.search(str(step)) for step in path)

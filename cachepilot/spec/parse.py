@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from cachepilot.spec.digest import canonical_json, fingerprint
 from cachepilot.spec.document import API_VERSION, TenantDocument, TenantName
+from cachepilot.spec.doubtful_words import in_their_fields
 from cachepilot.spec.explain import explain, known_keys, model_at
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.resolve import resolve
@@ -45,7 +46,7 @@ class Parsed:
 
 def parse(tree: Tree, rules: Rules) -> Parsed | tuple[Problem, ...]:
     """Return what *tree* wishes, or all that is wrong with it, in the order of its lines."""
-    faults = list(tree.faults)
+    faults = [*in_their_fields(tree.faults, TenantDocument)]
     document, refused = validate(tree, TenantDocument)
     faults += refused
     if document is None or faults:

@@ -41,6 +41,8 @@ class Fault:
         at: The exact place, where the path alone would not lead to it.
         involves: Further fields that the sentence depends on; if one of them is wrong by itself,
             this fault may be a mere consequence and is not worth telling.
+        word: What was written, where it is text to some readers and a boolean to others; whoever
+            knows what the field takes can say more.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Fault:
     at_key: bool = False
     at: Place | None = None
     involves: tuple[Path, ...] = ()
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

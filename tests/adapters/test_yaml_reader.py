@@ -98,7 +98,7 @@ def test_words_mean_what_yaml_1_2_says(word, expected):
 @pytest.mark.parametrize("word", ["yes", "No", "ON", "off", "y", "N"])
 def test_booleans_of_yaml_1_1_are_refused(word):
     assert faults(f"a: {word}\n") == [
-        f'1:4: a: "{word}" is not a boolean in YAML 1.2; write true or false, or quote it'
+        f'1:4: a: "{word}" is not a boolean in YAML 1.2 (write true or false, or quote it)'
     ]
 
 
