@@ -201,12 +201,18 @@ def _ready(visit: Visit, facts: dict[ConditionType, Fact]) -> Fact:
     # A difference that the host's owner wants reported and left alone is no outage.
     present = [(kind, facts[kind]) for kind in _SERVING if kind in facts]
     missing = [(kind, fact) for kind, fact in present if fact.reason != OBSERVED]
+    unlike = [fact.message for _, fact in present if fact.reason == OBSERVED]
     for kind, fact in missing:
         if fact.status is ConditionStatus.FALSE:
             return Fact.false(fact.reason, f"{kind}: {fact.message}")
     for kind, fact in missing:
         if fact.status is ConditionStatus.UNKNOWN:
             return Fact.unknown(fact.reason, f"{kind}: {fact.message}")
+    if held := visit.plan.held:
+        unlike.insert(0, held.message)
+    if unlike:
+        more = "; ".join(unlike)
+        return Fact.true("Serving", f"clients are served, but not all as the spec says: {more}")
     return Fact.true("Serving", "clients are served as the spec says")
 
 

@@ -33,6 +33,8 @@ MEANINGS = {
     ConditionType.READY: (
         "Clients are served as the spec says: all conditions below that apply are True.",
         "Otherwise Ready carries reason and message of the first that is not.",
+        "While something waits for its time, or was changed by hand and is only reported, its",
+        "message says so.",
     ),
     ConditionType.RECONCILING: (
         "Listed only while it is True: something is under way, is being tried again, or waits for",

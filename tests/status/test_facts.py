@@ -51,6 +51,7 @@ def reading(**changes):
 
 
 def status(spec=SPEC, seen=SEEN, plan=NOTHING, outcomes=(), previous=None, now=None, **changes):
+    rules = changes.pop("rules", Rules())
     visit = Visit(
         tenant_name=SPEC.name,
         reading=changes.pop("reading", reading()),
@@ -61,7 +62,7 @@ def status(spec=SPEC, seen=SEEN, plan=NOTHING, outcomes=(), previous=None, now=N
         outcomes=outcomes,
         **changes,
     )
-    return summarize(visit, previous, rules=Rules(), settings_digest="s1", now=now or SEEN.at)
+    return summarize(visit, previous, rules=rules, settings_digest="s1", now=now or SEEN.at)
 
 
 def values(found):

@@ -9,11 +9,13 @@ from cachepilot.apply.outcome import Done, Failed, Stalled, Waiting
 from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Liveness, Role, Unknown, Unreachable
 from cachepilot.plan.actions import Blocked, Plan, PurgeMemory, StartContainer
+from cachepilot.plan.holding import Turn
 from cachepilot.plan.planner import plan_tenant
 from cachepilot.spec.document import AccessMode, State
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.problem import Problem
 from cachepilot.spec.reading import Presence
+from cachepilot.spec.rules import DriftMode, Rules
 from cachepilot.status.conditions import ConditionStatus, ConditionType, Endpoint
 from tests.builders import document, tenant
 from tests.fakes.scenes import RULES, look, settled
@@ -341,6 +343,36 @@ def test_a_settled_world_is_ready_whatever_it_serves():
         assert status(spec=spec, seen=look(settled(spec), spec)).word == "Ready"
 
 
+WAITS = "image changed: waits for the maintenance window that opens 2026-01-04 03:00Z"
+
+
+def test_what_waits_for_its_turn_is_not_served_as_the_spec_says():
+    world = settled(SPEC)
+    world.images.add("valkey:8.1")
+    wanted = replace(SPEC, image="valkey:8.1", inherited=frozenset({"image"}))
+    seen = look(world, wanted)
+    plan = plan_tenant(wanted, seen, RULES, seen.at, turn=Turn.ANOTHERS)
+
+    ready = status(spec=wanted, seen=seen, plan=plan).condition(C.READY)
+
+    assert ready.status is T
+    assert ready.message.startswith("clients are served, but not all as the spec says: ")
+    assert "its turn in the rollout" in ready.message
+
+
+def test_what_was_changed_by_hand_and_is_left_alone_is_told_with_ready():
+    observes = Rules(drift=DriftMode.OBSERVE)
+    world = settled(SPEC, rules=observes)
+    world.servers[SPEC.name].directives["hz"] = "7"
+    seen = look(world, SPEC)
+
+    ready = status(seen=seen, rules=observes).condition(C.READY)
+
+    assert ready.status is T
+    assert ready.message.startswith("clients are served, but not all as the spec says: ")
+    assert "hz is" in ready.message
+
+
 def test_what_waits_for_a_window_is_said_and_no_failure():
     window = Window(cron="0 3 * * 0", duration=timedelta(hours=2), time_zone="UTC")
     world = settled(SPEC)
@@ -350,7 +382,9 @@ def test_what_waits_for_a_window_is_said_and_no_failure():
     found = status(spec=wanted, seen=seen, plan=plan_tenant(wanted, seen, RULES, seen.at))
 
     assert found.word == "Ready"
-    assert found.condition(C.READY).status is T
+    ready = found.condition(C.READY)
+    assert (ready.status, ready.reason) == (T, "Serving")
+    assert ready.message == f"clients are served, but not all as the spec says: {WAITS}"
     assert found.condition(C.CONTAINER_CURRENT).reason == "Waiting"
     told = found.condition(C.RECONCILING)
     assert (told.status, told.reason) == (T, "WaitingForWindow")
