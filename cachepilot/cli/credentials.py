@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,6 +40,8 @@ def credentials(
 ) -> None:
     """Show where and how a tenant's clients log in, password included.
 
+    Where clients must show a certificate, it says so, and where their files are.
+
     Only root may read the password. Each time it is shown, an event says to whom.
     """
     from cachepilot.adapters.audit import person, record_deed
@@ -67,8 +69,12 @@ def credentials(
     if output == "json":
         print_object(shown, "json")
     else:
-        rows = [(f"{key}:", "-" if value is None else str(value)) for key, value in shown.items()]
-        for line in table(rows):
+        rows = [
+            (f"{key}:", "-" if value is None else str(value))
+            for key, value in shown.items()
+            if key not in ("clientCertificates", "clients")
+        ]
+        for line in (*table(rows), *_demand(tenant, shown)):
             print_text(line)
 
 
@@ -124,8 +130,42 @@ def _content(
         "username": user,
         "password": password.reveal(),
         "caFile": ca_file if tls else None,
+        "clientCertificates": _asked(tenant) if tls else None,
+        "clients": {
+            str(each["name"]): {"certFile": each["certFile"], "keyFile": each["keyFile"]}
+            for each in _certificates(tenant)
+            if not each["problem"]
+        },
         "url": url,
     }
+
+
+def _asked(tenant: PublishedTenant) -> str:
+    access = tenant.spec.get("access")
+    found = access.get("clientCertificates") if isinstance(access, dict) else None
+    return str(found or "off")
+
+
+def _certificates(tenant: PublishedTenant) -> Sequence[Mapping[str, Any]]:
+    """Return the certificates of clients; an older daemon says nothing of them."""
+    return tenant.status.get("clientCertificates") or ()
+
+
+def _demand(tenant: PublishedTenant, shown: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what else a client needs where the encrypted port demands a certificate."""
+    if shown["clientCertificates"] != "required":
+        return
+    found = _certificates(tenant)
+    if not found:
+        yield "clients must show a certificate, too; name them in spec.tls.clients"
+        return
+    yield "clients must show a certificate, too; those of spec.tls.clients:"
+    rows = [
+        (str(each["name"]), str(each["problem"] or f"{each['certFile']}  {each['keyFile']}"))
+        for each in found
+    ]
+    for line in table(rows):
+        yield f"  {line}"
 
 
 def _escaped(text: str) -> str:

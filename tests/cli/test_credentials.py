@@ -44,6 +44,8 @@ def test_everything_a_client_needs_is_shown(acme):
         "username": "default",
         "password": acme.password,
         "caFile": str(acme.paths.public_ca),
+        "clientCertificates": "off",
+        "clients": {},
         "url": f"rediss://default:{acme.password}@127.0.0.1:7300/0",
     }
     text = acme.run("credentials", "tenant/acme", "--reveal").out
@@ -95,6 +97,56 @@ def test_a_users_first_password_is_not_shown_before_the_server_has_it(acme):
     writer.remember_rules("acme", rules=(rules,))
     shown = acme.run("credentials", "acme", "--user", "app", "--reveal", "-o", "json").json
     assert shown["password"] == records.secret("acme", "app").reveal()
+
+
+FOLDER = "/var/lib/cachepilot/tenants/acme/clients/app"
+FILES = {"certFile": f"{FOLDER}/cert.pem", "keyFile": f"{FOLDER}/key.pem"}
+
+
+def demand(acme, mode, *clients):
+    access = acme.publish("acme")["spec"]["access"]
+    acme.publish(
+        "acme",
+        spec={"access": {**access, "clientCertificates": mode}},
+        clientCertificates=[{"name": name, "problem": "", **FILES} for name in clients],
+    )
+
+
+def test_a_certificate_that_clients_must_show_is_told_with_its_files(acme):
+    demand(acme, "required", "app")
+
+    text = acme.run("credentials", "acme", "--reveal").out
+    assert "clients must show a certificate, too; those of spec.tls.clients:" in text
+    assert f"  app   {FILES['certFile']}  {FILES['keyFile']}" in text
+    shown = acme.run("credentials", "acme", "--reveal", "-o", "json").json
+    assert shown["clientCertificates"] == "required"
+    assert shown["clients"] == {"app": FILES}
+
+
+def test_where_nobody_has_the_certificate_that_is_demanded_the_way_out_is_told(acme):
+    demand(acme, "required")
+    text = acme.run("credentials", "acme", "--reveal").out
+    assert "clients must show a certificate, too; name them in spec.tls.clients" in text
+
+
+def test_a_certificate_with_which_nobody_gets_in_is_not_handed_out(acme):
+    demand(acme, "required", "app")
+    bad = {"name": "app", "problem": "another authority signed it", **FILES}
+    acme.publish(
+        "acme",
+        spec={"access": {"mode": "tls-only", "clientCertificates": "required"}},
+        clientCertificates=[bad],
+    )
+    ended = acme.run("credentials", "acme", "--reveal")
+    assert "app   another authority signed it" in ended.out
+    assert FILES["keyFile"] not in ended.out
+    assert acme.run("credentials", "acme", "--reveal", "-o", "json").json["clients"] == {}
+
+
+@pytest.mark.parametrize("mode", ["off", "optional"])
+def test_where_no_certificate_is_demanded_nothing_is_said(acme, mode):
+    demand(acme, mode, "app")
+    assert "must show" not in acme.run("credentials", "acme", "--reveal").out
 
 
 def test_a_plain_listener_has_a_plain_url(acme):
