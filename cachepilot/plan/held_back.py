@@ -60,6 +60,11 @@ def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     )
 
 
+def without_other_image(seen: Snapshot, asked: TenantSpec, kept: TenantSpec) -> Snapshot:
+    """Return *seen* without the content of the image that is *asked* for but not of *kept*."""
+    return seen if kept.image == asked.image else replace(seen, image_id="")
+
+
 def _as_opened_before(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
     """Return *spec*, with what opened the data before as long as no server has it again.
 

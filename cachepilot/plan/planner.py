@@ -39,7 +39,12 @@ from cachepilot.plan.hand_over.ending import (
     plan_settlement,
 )
 from cachepilot.plan.hand_over.need import hand_over_cause
-from cachepilot.plan.held_back import as_it_was, held_back_blocked, plan_new_attempt
+from cachepilot.plan.held_back import (
+    as_it_was,
+    held_back_blocked,
+    plan_new_attempt,
+    without_other_image,
+)
 from cachepilot.plan.holding import (
     Turn,
     Wait,
@@ -114,7 +119,7 @@ def plan_tenant(
     kept = before_its_turn(spec, seen, turn)
     if plan.held or kept == spec:
         return plan
-    own = _plan_in_window(kept, seen, rules, now)
+    own = _plan_in_window(kept, without_other_image(seen, spec, kept), rules, now)
     return own if own.held else _hold_back(plan, own, wait_for_turn(plan, turn), kept)
 
 
@@ -126,7 +131,9 @@ def _plan_in_window(spec: TenantSpec, seen: Snapshot, rules: Rules, now: datetim
     if wait is None:
         return plan
     meanwhile = in_force_meanwhile(spec, seen)
-    calm = _plan_serving(meanwhile, seen, rules, now, calm=True)
+    calm = _plan_serving(
+        meanwhile, without_other_image(seen, spec, meanwhile), rules, now, calm=True
+    )
     early = _plan_early(spec, seen, plan)
     at_once = Plan((*calm.actions, *early), plan.blocked or calm.blocked)
     return _hold_back(plan, at_once, wait, meanwhile)
@@ -178,7 +185,8 @@ def _plan_serving(
     """
     failed = held_back_blocked(spec, seen)
     renewed = tuple(plan_new_attempt(spec, seen))
-    spec = as_it_was(spec, seen)
+    before, spec = spec, as_it_was(spec, seen)
+    seen = without_other_image(seen, before, spec)
     asked, held = spec, seen.memory.reservation
     trials = tuple(plan_trials(spec, seen, uid=held.uid)) if held else ()
     seen = assume_taken(seen, trials)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cachepilot.observe.memory import HandOverPhase
+from cachepilot.observe.replacement import LearnedImage
 from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import (
     CreateContainer,
@@ -28,6 +29,7 @@ from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.maintenance import Window
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
+from tests.fakes.engine import content_of
 from tests.fakes.scenes import RULES, look, plan, settle, settled
 from tests.fakes.visits import Daemon
 from tests.fakes.world import NOON, FakeWorld
@@ -328,6 +330,24 @@ def test_a_hand_over_that_is_left_alone_until_the_window_is_closed_waits_for_the
     assert world.memory("acme").hand_over is None
     reasons = {each.reason for each in result.status.conditions}
     assert ("WaitingForWindow" in reasons) is waits
+
+
+@pytest.mark.parametrize("turn", Turn)
+def test_an_image_that_cannot_load_the_data_holds_no_restart_up_that_it_is_not_meant_for(turn):
+    world, older = world_of(inherits()), "redis:7.2"
+    world.images.add(older)
+    world.memories["acme"] = replace(
+        world.memory("acme"),
+        learned=LearnedImage(image_id=content_of(older), engine="redis", version="7.2"),
+    )
+    seen = world.containers["acme"]
+    world.containers["acme"] = replace(seen, shape=replace(seen.shape, pids=7))
+
+    found = planned(world, inherits(image=older), turn)
+
+    is_meant = turn is Turn.ITS_OWN
+    assert disturbs(found) is not is_meant
+    assert (found.blocked.reason if found.blocked else "") == ("DataTooNew" if is_meant else "")
 
 
 def test_a_default_image_that_nobody_has_is_no_tenants_business_before_its_turn():
