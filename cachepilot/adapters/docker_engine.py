@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import docker.errors
@@ -19,7 +20,7 @@ from cachepilot.adapters.docker_start import expect_networks, start_container
 from cachepilot.adapters.docker_stop import end_by_itself
 from cachepilot.adapters.docker_supplies import DockerSupplies
 from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
-from cachepilot.adapters.lost_server import is_served
+from cachepilot.adapters.lost_server import is_answering, is_served
 from cachepilot.adapters.paths import SOCKET
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.observe.ports import ContainerGlance
@@ -197,11 +198,20 @@ class DockerEngine:
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, kills: bool = True
     ) -> None:
         """Stop a container, giving the server *timeout* to save before it *kills* or gives up."""
-        self._own(tenant_name, container_id)
+        found = self._own(tenant_name, container_id)
         if not kills:
+            instance = seen_container(
+                found, root=self._root, folder=self._folder(tenant_name)
+            ).instance
             self._check_pause(tenant_name, timeout)
-            client, words = self._clients.get(), self._last_words
-            end_by_itself(client, tenant_name, container_id, patience=timeout, last_words=words)
+            end_by_itself(
+                self._clients.get(),
+                tenant_name,
+                container_id,
+                patience=timeout,
+                answers=partial(is_answering, self._run_folder(tenant_name, instance)),
+                last_words=self._last_words,
+            )
             return
         with engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
@@ -327,11 +337,12 @@ class DockerEngine:
     def _is_ours(self, inspected: Json, tenant_name: TenantName) -> bool:
         return is_ours(inspected, tenant_name, root=self._root)
 
-    def _own(self, tenant_name: TenantName, container_id: str) -> None:
+    def _own(self, tenant_name: TenantName, container_id: str) -> Json:
         """Look again right before something that hurts."""
         found = self._inspect(container_id)
         if found is None or not self._is_ours(found, tenant_name):
             raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
+        return found
 
     def _refuse_while_ending(self) -> None:
         """Raise UnavailableError if the engine accepts no new connection any more.

@@ -14,10 +14,13 @@ import docker
 
 from cachepilot.adapters.docker_client import engine_errors
 from cachepilot.adapters.docker_inspect import Json
-from cachepilot.errors import UnavailableError, WaitingError
+from cachepilot.errors import StalledError, UnavailableError, WaitingError
 from cachepilot.spec.document import TenantName
 
 _SIGNAL = "SIGTERM"
+# A server looks for signals at least once a second, and answers nobody while it saves.
+_HEARD = timedelta(seconds=3)
+_ROUND = _HEARD + timedelta(seconds=1)
 
 
 def end_by_itself(
@@ -26,6 +29,7 @@ def end_by_itself(
     container_id: str,
     *,
     patience: timedelta,
+    answers: Callable[[], bool],
     last_words: Callable[[Json], str],
 ) -> None:
     """Tell a server to save and end, and return when it has.
@@ -33,7 +37,16 @@ def end_by_itself(
     Docker does not start a container again by itself whose process was told to end; if the server
     serves on and crashes later, the next visit starts it.
 
+    Args:
+        client: The engine.
+        tenant_name: Whose server it is.
+        container_id: Its container.
+        patience: How long it may save.
+        answers: Asks the server for a sign of life.
+        last_words: Returns the end of the log of an inspected container.
+
     Raises:
+        StalledError: It answers instead of ending, as it cannot save (reason ``SaveFailed``).
         WaitingError: It has not ended after *patience*, or not of its own accord.
     """
     what = f"cannot stop the server of {tenant_name}"
@@ -43,18 +56,25 @@ def end_by_itself(
     except UnavailableError as error:
         if "is not running" not in str(error):
             raise
-    with suppress(UnavailableError), engine_errors(what):
-        # Whatever ends the wait: what counts is how the container is then.
-        client.wait(container_id, timeout=int(patience.total_seconds()))
-    with engine_errors(what):
-        inspected: Json = client.inspect_container(container_id)
-    state = inspected["State"]
-    if state["Running"]:
-        raise WaitingError(
-            f"{what}: {patience.total_seconds():.0f} s after it was told to save and end it still "
-            f"runs; its last words: {last_words(inspected)}"
-        )
-    if code := state["ExitCode"]:
+    answered = 0
+    for _ in range(max(2, patience // _ROUND)):
+        with suppress(UnavailableError), engine_errors(what):
+            # Whatever ends the wait: what counts is how the container is then.
+            client.wait(container_id, timeout=int(_HEARD.total_seconds()))
+        with engine_errors(what):
+            inspected: Json = client.inspect_container(container_id)
+        if not inspected["State"]["Running"]:
+            break
+        answered = answered + 1 if answers() else 0
+        if answered > 1:
+            raise StalledError(
+                f"{what}: told to save and end, it serves on; its last words: "
+                f"{last_words(inspected)}",
+                reason="SaveFailed",
+            )
+    else:
+        raise WaitingError(f"{what}: {patience.total_seconds():.0f} s later it still saves")
+    if code := inspected["State"]["ExitCode"]:
         raise WaitingError(
             f"{what} without loss: told to save and end, it ended with exit code {code}"
         )

@@ -203,8 +203,9 @@ class ContainerWriter(ReplacementContainers, Protocol):
         """Stop a container, giving the server *timeout* to save; only if it *kills*, kill it then.
 
         Raises:
+            StalledError: It cannot save and serves on (reason ``SaveFailed``).
             WaitingError: It did not end, or not of its own accord, or it could not end before its
-                clients may write again. Never if it *kills*.
+                clients may write again. Neither if it *kills*.
         """
 
     def restart(

@@ -185,13 +185,12 @@ def _plan_serving(
     """
     failed = held_back_blocked(spec, seen)
     renewed = tuple(plan_new_attempt(spec, seen))
-    before, spec = spec, as_it_was(spec, seen)
-    seen = without_other_image(seen, before, spec)
-    asked, held = spec, seen.memory.reservation
-    trials = tuple(plan_trials(spec, seen, uid=held.uid)) if held else ()
+    asked = as_it_was(spec, seen)
+    seen = without_other_image(seen, spec, asked)
+    trials = tuple(plan_trials(asked, seen))
     seen = assume_taken(seen, trials)
-    blocked = (*((failed,) if failed else ()), *list_blocks(spec, seen))
-    spec = feasible(spec, seen)
+    blocked = (*((failed,) if failed else ()), *list_blocks(asked, seen))
+    spec = feasible(asked, seen)
     chosen = choose_reservation(spec, seen, rules)
     reservation = seen.memory.reservation if isinstance(chosen, Blocked) else chosen
     if isinstance(chosen, Blocked):

@@ -21,16 +21,14 @@ from cachepilot.plan.users import PROBE
 from cachepilot.spec.tenant import TenantSpec, UserSpec
 
 
-def plan_trials(
-    spec: TenantSpec, seen: Snapshot, *, uid: int
-) -> Iterator[TryRules | TryRulesApart]:
+def plan_trials(spec: TenantSpec, seen: Snapshot) -> Iterator[TryRules | TryRulesApart]:
     """Yield the trial of rules that the image which matters has never been asked about.
 
     Where a server runs on it, that server is asked. Where another image is to take its place, the
     wanted one is asked apart, before anything stops. Where nothing runs, users come once it does.
     """
-    container = seen.container(Role.SERVER)
-    if container is None:
+    container, held = seen.container(Role.SERVER), seen.memory.reservation
+    if container is None or held is None:
         return
     changes = container.shape.image != spec.image
     if changes and seen.image_id:
@@ -41,7 +39,7 @@ def plan_trials(
                 cause="a server that does not know a rule would not start",
                 image=spec.image,
                 image_id=seen.image_id,
-                uid=uid,
+                uid=held.uid,
                 users=tried,
             )
     # As long as the present image stays, whoever has other rules than those refused gets them.

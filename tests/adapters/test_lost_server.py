@@ -1,10 +1,11 @@
 """Whoever listens on a socket is told from what only lies there."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cachepilot.adapters.lost_server import is_served
+from cachepilot.adapters.lost_server import is_answering, is_served
 from cachepilot.errors import UnavailableError
 
 
@@ -21,6 +22,24 @@ def test_a_living_server_is_found_even_if_it_never_answers(listener, tmp_path):
     listener.listen()
 
     assert is_served(tmp_path)
+
+
+def test_one_that_never_answers_is_told_from_one_that_does(listener, tmp_path):
+    listener.listen()
+    assert not is_answering(tmp_path)
+
+    def refuse():
+        first, _ = listener.accept()
+        first.close()  # of the question that was given up
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(100) == b"PING\r\n"
+            connection.sendall(b"-NOAUTH Authentication required.\r\n")
+
+    with ThreadPoolExecutor() as threads:
+        server = threads.submit(refuse)
+        assert is_answering(tmp_path)
+        server.result()
 
 
 def test_what_a_dead_server_left_behind_is_nobody(listener, tmp_path):

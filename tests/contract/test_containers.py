@@ -267,8 +267,9 @@ def test_a_server_that_cannot_save_serves_on_instead_of_ending(bench):
     made = saving(bench)
     with bench.unwritable_data(made):
         bench.write(made, 5)
-        with pytest.raises(WaitingError, match="still runs"):
+        with pytest.raises(StalledError, match="serves on") as refusal:
             stop(bench, made, kills=False)
+        assert refusal.value.reason == "SaveFailed"
         assert bench.seen(made).liveness is Liveness.RUNNING
         assert bench.read(made) == 5
 

@@ -179,7 +179,8 @@ class FakeContainerWriter:
         if not kills:
             self._check_pause(tenant_name, timeout)
             if key in self.world.servers and not self.world.can_end(key):
-                raise WaitingError("it was told to save and end, and still runs")
+                words = "told to save and end, it serves on"
+                raise StalledError(words, reason="SaveFailed")
         if key in self.world.servers:
             self.world.shut_down(key)
         elif self.world.containers[key].liveness in _ALIVE:
