@@ -73,6 +73,7 @@ class DockerEngine:
         self._check_pause = check_pause
         self._run_folder = run_folder
         self._remember_image = remember_image
+        self._monotonic = monotonic
         self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
         self._examiner = ImageExaminer(clients, root=root)
 
@@ -210,8 +211,11 @@ class DockerEngine:
                 container_id,
                 patience=timeout,
                 answers=partial(is_answering, self._run_folder(tenant_name, instance)),
+                monotonic=self._monotonic,
                 last_words=self._last_words,
             )
+            # Whatever held us up: what came behind the pause is in no note.
+            self._check_pause(tenant_name, timedelta())
             return
         with engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))

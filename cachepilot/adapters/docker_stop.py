@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from threading import Event
 
 import docker
 
@@ -30,6 +31,7 @@ def end_by_itself(
     *,
     patience: timedelta,
     answers: Callable[[], bool],
+    monotonic: Callable[[], float],
     last_words: Callable[[Json], str],
 ) -> None:
     """Tell a server to save and end, and return when it has.
@@ -43,11 +45,13 @@ def end_by_itself(
         container_id: Its container.
         patience: How long it may save.
         answers: Asks the server for a sign of life.
+        monotonic: Seconds that never jump.
         last_words: Returns the end of the log of an inspected container.
 
     Raises:
         StalledError: It answers instead of ending, as it cannot save (reason ``SaveFailed``).
-        WaitingError: It has not ended after *patience*, or not of its own accord.
+        UnavailableError: It has not ended after *patience*, or nobody can tell.
+        WaitingError: It ended, but not of its own accord.
     """
     what = f"cannot stop the server of {tenant_name}"
     try:
@@ -58,13 +62,15 @@ def end_by_itself(
             raise
     answered = 0
     for _ in range(max(2, patience // _ROUND)):
+        begun = monotonic()
         with suppress(UnavailableError), engine_errors(what):
-            # Whatever ends the wait: what counts is how the container is then.
             client.wait(container_id, timeout=int(_HEARD.total_seconds()))
         with engine_errors(what):
             inspected: Json = client.inspect_container(container_id)
         if not inspected["State"]["Running"]:
             break
+        # Whatever cut the wait short, a server needs this time to hear of it.
+        Event().wait(max(0.0, _HEARD.total_seconds() - (monotonic() - begun)))
         answered = answered + 1 if answers() else 0
         if answered > 1:
             raise StalledError(
@@ -73,7 +79,7 @@ def end_by_itself(
                 reason="SaveFailed",
             )
     else:
-        raise WaitingError(f"{what}: {patience.total_seconds():.0f} s later it still saves")
+        raise UnavailableError(f"{what}: it has not ended within {patience.total_seconds():.0f} s")
     if code := inspected["State"]["ExitCode"]:
         raise WaitingError(
             f"{what} without loss: told to save and end, it ended with exit code {code}"

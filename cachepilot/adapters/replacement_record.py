@@ -146,8 +146,11 @@ class ReplacementRecord:
         Raises:
             WaitingError: Its clients may write before, and that would be lost.
         """
-        begun = self._records.recall(tenant_name).replacement
-        if begun and begun.note and now + patience > begun.note.until:
+        memory = self._records.recall(tenant_name)
+        begun = memory.replacement
+        # What is noted of the server before says nothing of one on trial.
+        noted = begun.note if begun and begun.instance != memory.instance else None
+        if noted and now + patience > noted.until:
             raise WaitingError(
                 f"cannot stop the server of {tenant_name}: writes come back before it has ended"
             )

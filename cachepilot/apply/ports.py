@@ -204,8 +204,8 @@ class ContainerWriter(ReplacementContainers, Protocol):
 
         Raises:
             StalledError: It cannot save and serves on (reason ``SaveFailed``).
-            WaitingError: It did not end, or not of its own accord, or it could not end before its
-                clients may write again. Neither if it *kills*.
+            WaitingError: It ended, but not of its own accord, or its clients could write again
+                before it ended. Neither if it *kills*.
         """
 
     def restart(

@@ -30,6 +30,8 @@ from cachepilot.plan.shape import stop_timeout
 from cachepilot.spec.document import PersistenceMode, TenantName
 from cachepilot.spec.tenant import TenantSpec
 
+# What a server does when it is told to end; by default it saves where it has save points.
+_AT_ITS_END = "shutdown-on-sigterm"
 AOF, RDB, NONE = PersistenceMode.AOF, PersistenceMode.RDB, PersistenceMode.NONE
 
 
@@ -97,7 +99,9 @@ def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iter
     if server.loading or mode is not spec.persistence:
         return
     if seen.memory.load_once:
-        yield ResumeWrites(tenant_name=name, cause="it was not stopped", instance=instance)
+        cause = "it was not stopped"
+        yield ResumeWrites(tenant_name=name, cause=cause, instance=instance)
+        yield _set(name, cause, instance, **{_AT_ITS_END: "default"})
     unused = mode is not AOF and server.directive("appendonly") == "no"
     yield from _discard(seen, append_only=unused, dump=mode is NONE)
     if seen.memory.load_once:
@@ -147,6 +151,8 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
     if mode is NONE:
         yield from plan_clean_start(spec, seen)
         yield ExpectDump(tenant_name=spec.name, cause=cause, expected=True)
+        # Or else what it takes between the pause and its end would be lost.
+        yield _set(spec.name, cause, instance, **{_AT_ITS_END: "save"})
         yield SaveDataset(
             tenant_name=spec.name,
             cause=cause,

@@ -42,7 +42,7 @@ from cachepilot.plan.server_config import (
     render,
 )
 from cachepilot.plan.shape import engine_of, stop_timeout, wanted_workload
-from cachepilot.plan.stopping import patience_to_stop, stop_cause
+from cachepilot.plan.stopping import must_kill, patience_to_stop, stop_cause
 from cachepilot.plan.trial import plan_proof_of_data
 from cachepilot.plan.users import wanted_users
 from cachepilot.spec.rules import Rules
@@ -221,7 +221,7 @@ def _plan_farewell(
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
-        kills=server is None,
+        kills=must_kill(spec, seen, container),
     )
 
 

@@ -17,7 +17,13 @@ from cachepilot.plan.actions import (
     Workload,
 )
 from cachepilot.plan.drift import shape_drift
-from cachepilot.plan.persistence import cannot_be_quiet, plan_clean_start, plan_quiet
+from cachepilot.plan.persistence import (
+    AOF,
+    cannot_be_quiet,
+    mode_in_force,
+    plan_clean_start,
+    plan_quiet,
+)
 from cachepilot.plan.sandbox import plan_sandbox_end, sandbox_cause, stranded_cause
 from cachepilot.plan.shape import stop_timeout, wanted_listeners, wanted_workload
 from cachepilot.spec.document import State
@@ -116,7 +122,7 @@ def _plan_stop(
         cause=cause,
         container_id=container.container_id,
         timeout=patience_to_stop(spec, seen),
-        kills=seen.loaded_server is None,
+        kills=must_kill(spec, seen, container),
     )
     if not saved:
         # Only then: behind a save, a dump is the very data that the next start must load.
@@ -140,6 +146,17 @@ def replace_cause(container: SeenContainer, workload: Workload) -> str | None:
     if container.liveness is Liveness.DEAD:
         return "Docker is removing it, or gave up"
     return shape_drift(workload.shape, container.shape)
+
+
+def must_kill(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> bool:
+    """Return whether a server that does not end in time is killed, as it keeps all it holds.
+
+    One that cannot be asked and crashes all the time, or has everything on disk already, may never
+    end of its own accord.
+    """
+    if container.liveness is not Liveness.RUNNING:
+        return True
+    return seen.loaded_server is None and mode_in_force(spec, seen) is AOF
 
 
 def plan_thaw(spec: TenantSpec, container: SeenContainer) -> Action:

@@ -108,7 +108,7 @@ def failure_of(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
     if begun.failure:
         reason, message = begun.failure
         return Blocked(reason=reason, message=message)
-    found = _flaw_of_sandbox(seen.container(Role.SANDBOX))
+    found = _flaw_of_sandbox(seen.container(Role.SANDBOX)) if spec.in_sandbox else ""
     if container is not None:
         found = _flaw(spec, seen, container) or found
     elif seen.image_exists is False:

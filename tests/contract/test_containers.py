@@ -248,8 +248,10 @@ def test_a_stopped_container_is_seen_as_exited_and_stopping_again_is_fine(bench)
     assert (seen.liveness, seen.exit_code) == (Liveness.EXITED, 0)
 
 
-def test_a_server_that_saves_ends_by_itself_and_ending_again_is_fine(bench):
-    made = saving(bench)
+@pytest.mark.parametrize("how", [("save", "3600 1"), ("shutdown-on-sigterm", "save")])
+def test_a_server_that_saves_ends_by_itself_and_ending_again_is_fine(hall, how):
+    bench, image = hall
+    made = saving(bench, how, image=image)
     bench.write(made, 5)
 
     stop(bench, made, kills=False)
@@ -263,8 +265,10 @@ def test_a_server_that_saves_ends_by_itself_and_ending_again_is_fine(bench):
     assert bench.read(made) == 5
 
 
-def test_a_server_that_cannot_save_serves_on_instead_of_ending(bench):
-    made = saving(bench)
+@pytest.mark.parametrize("how", [("save", "3600 1"), ("shutdown-on-sigterm", "save")])
+def test_a_server_that_cannot_save_serves_on_instead_of_ending(hall, how):
+    bench, image = hall
+    made = saving(bench, how, image=image)
     with bench.unwritable_data(made):
         bench.write(made, 5)
         with pytest.raises(StalledError, match="serves on") as refusal:
@@ -285,10 +289,10 @@ def test_a_server_that_was_killed_has_not_ended_by_itself(bench):
         stop(bench, made, kills=False)
 
 
-def saving(bench):
+def saving(bench, how=("save", "3600 1"), **fields):
     """Serve a tenant that saves when it ends, as a snapshot's mode makes it."""
-    made = bench.serve()
-    bench.set_directive(made, "save", "3600 1")
+    made = bench.serve(**fields)
+    bench.set_directive(made, *how)
     return made
 
 

@@ -263,8 +263,10 @@ class FakeContainerWriter:
         raise StalledError(words, reason=reason)
 
     def _check_pause(self, tenant_name, patience):
-        begun = self.world.memory(tenant_name).replacement
-        if begun and begun.note and self.world.now + patience > begun.note.until:
+        memory = self.world.memory(tenant_name)
+        begun = memory.replacement
+        noted = begun.note if begun and begun.instance != memory.instance else None
+        if noted and self.world.now + patience > noted.until:
             raise WaitingError("writes come back before it has ended")
 
     def _check_sandbox(self, name, joined):

@@ -86,6 +86,12 @@ class Server:
     pause_ends: bool = False
 
     @property
+    def saves_at_its_end(self) -> bool:
+        """Whether it saves when it is told to end."""
+        asked = self.directives.get("shutdown-on-sigterm") == "save"
+        return asked or self.directives["save"] != ""
+
+    @property
     def takes_writes(self) -> bool:
         """Whether it says yes to a write."""
         is_fenced = self.directives.get(FENCE, "0") != "0"
@@ -255,16 +261,16 @@ class FakeWorld:
         if is_deaf:
             self.end(name, exit_code=137)
             return
-        if server.directives["save"]:
+        if server.saves_at_its_end:
             self.disk(name, server.instance).dump = server.data
         self.end(name, exit_code=0)
 
     def can_end(self, name: TenantName) -> bool:
         """Return whether a server hears SIGTERM, and can save where it has to."""
         server = self.servers[name]
-        saves = server.directives["save"] != ""
         hears = not (server.script or server.hangs)
-        return hears and (self.disk(name, server.instance).writable or not saves)
+        can_save = self.disk(name, server.instance).writable or not server.saves_at_its_end
+        return hears and can_save
 
     def kill(self, name: TenantName) -> None:
         """End the process as SIGKILL does."""

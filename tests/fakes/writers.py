@@ -43,6 +43,7 @@ from tests.fakes.world import FakeWorld
 _SETTABLE = {
     name
     for name in (
+        "shutdown-on-sigterm",
         *managed_directives(
             tenant(access=AccessMode.DUAL_MODE, strategy=UpgradeStrategy.HANDOVER)
         ),

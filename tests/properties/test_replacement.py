@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachepilot.observe.snapshot import Liveness
-from cachepilot.spec.document import AccessMode, PersistenceMode
+from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.engine import content_of
@@ -186,9 +186,11 @@ def test_whatever_happens_in_the_middle_of_a_restart_no_acknowledged_write_is_lo
     assert complaints(world, after) == []
 
 
+@pytest.mark.parametrize("mode", [PersistenceMode.NONE, PersistenceMode.RDB])
 @pytest.mark.parametrize("when", range(1, 40))
-def test_a_note_is_forgotten_with_the_stop_that_did_not_come(when):
-    world, mode = EventfulWorld(images={GOOD, NEXT}), PersistenceMode.RDB
+def test_a_note_is_forgotten_with_the_stop_that_did_not_come(when, mode):
+    """And what was told to end may do so later, with all that it has taken by then."""
+    world = EventfulWorld(images={GOOD, NEXT})
     before = tenant("acme", image=GOOD, persistence=mode)
     visit(world, before)
     world.write("acme", 7)
@@ -198,12 +200,59 @@ def test_a_note_is_forgotten_with_the_stop_that_did_not_come(when):
     for disk in world.disks.values():
         disk.writable = True
     acknowledged = 8 if world.write("acme", 8) else 7
-    if world.is_answering("acme"):
+    if world.is_answering("acme") and world.servers["acme"].saves_at_its_end:
         world.shut_down("acme")
     for _ in range(3):
         visit(world, after)
 
     assert world.servers["acme"].data == acknowledged
+    assert complaints(world, after) == []
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+@pytest.mark.parametrize("mode", PersistenceMode)
+@pytest.mark.parametrize("when", range(1, 12))
+def test_a_stop_that_takes_longer_than_its_pause_loses_nothing(when, mode, state):
+    world, acknowledged = EventfulWorld(images={GOOD}), 7
+    spec = tenant("acme", image=GOOD, persistence=mode)
+    visit(world, spec)
+    world.write("acme", 7)
+
+    def linger(world):
+        nonlocal acknowledged
+        world.end_pauses()
+        if world.write("acme", 8):
+            acknowledged = 8
+
+    world.events[world.effects + when] = linger
+    ended = replace(spec, state=state)
+    for _ in range(3):
+        visit(world, ended)
+    assert not world.is_answering("acme") if "acme" in world.containers else True
+    for _ in range(3):
+        visit(world, spec)
+
+    assert world.servers["acme"].data == acknowledged
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+@pytest.mark.parametrize("mode", PersistenceMode)
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_a_tenant_in_the_middle_of_a_restart_can_be_stopped_an_hour_later(cut, mode, state):
+    world, before = new_world("broken"), tenant("acme", image=GOOD, persistence=mode)
+    visit(world, before)
+    world.write("acme", 7)
+    after = replace(before, image=NEXT)
+    visit(world, after, cut=cut)
+    world.end_pauses()
+
+    for _ in range(3):
+        visit(world, replace(after, state=state))
+    assert not any(each.liveness is Liveness.RUNNING for each in world.containers.values())
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == 7
     assert complaints(world, after) == []
 
 

@@ -255,7 +255,7 @@ def test_data_in_memory_only_is_saved_before_a_planned_stop(spec, seen, under, a
     before = [type(action) for action in found[:at]]
     if a.NoteData in before:
         assert before.pop() is a.NoteData
-    assert before[-2:] == [a.ExpectDump, a.SaveDataset]
+    assert before[-3:] == [a.ExpectDump, a.SetDirectives, a.SaveDataset]
 
 
 @anything
