@@ -65,7 +65,7 @@ def plan_server(
         if container is None:
             yield from _plan_lost_trial(spec, seen, reservation, rules, directives)
         else:
-            yield from _plan_name(spec, container)
+            yield from plan_name(spec, container, Role.SERVER)
             yield from plan_sandbox_up(spec, seen, reservation)
             yield from plan_trial(spec, seen, reservation, directives, begun, container)
     elif container is None and begun:
@@ -85,7 +85,7 @@ def plan_server(
         yield from plan_departure(spec, seen, reservation, rules, directives, memory, cause, asked)
     else:
         yield from _plan_giving_up(spec, seen)
-        yield from _plan_name(spec, container)
+        yield from plan_name(spec, container, Role.SERVER)
         yield from plan_sandbox_up(spec, seen, reservation)
         yield from _plan_liveness(spec, seen, container)
 
@@ -101,13 +101,14 @@ def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
         yield FinishRestart(tenant_name=spec.name, cause=cause, wish=wish)
 
 
-def _plan_name(spec: TenantSpec, container: SeenContainer) -> Iterator[Action]:
-    if container.name != container_name(spec.name, Role.SERVER):
+def plan_name(spec: TenantSpec, container: SeenContainer, role: Role) -> Iterator[Action]:
+    """Yield the contracted name of whoever plays *role*, whatever it was made for."""
+    if container.name != container_name(spec.name, role):
         yield RenameContainer(
             tenant_name=spec.name,
             cause=f"it was renamed to {container.name}",
             container_id=container.container_id,
-            role=Role.SERVER,
+            role=role,
         )
 
 

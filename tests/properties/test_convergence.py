@@ -531,6 +531,21 @@ def test_whatever_hands_harmed_before_and_behind_a_cut_is_mended_by_one_visit(
     assert plan(world, after, rules=rules).actions == ()
 
 
+@pytest.mark.parametrize("access", AccessMode)
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_container_that_lost_its_name_and_its_network_gets_both_back(access, boxed):
+    strategy = UpgradeStrategy.HANDOVER if boxed else UpgradeStrategy.RESTART
+    world, spec = new_world(), tenant("acme", access=access, strategy=strategy)
+    visit(world, spec)
+    rename(world)
+    detach(world)
+
+    visit(world, spec)
+
+    assert complaints(world, spec) == []
+    assert world.starts == 1
+
+
 @pytest.mark.parametrize("cut", range(1, 30))
 def test_a_sandbox_that_is_lost_while_its_tenant_moves_in_keeps_nobody_down(cut):
     world, before = new_world(), tenant("acme")

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_a_tenant_whose_new_sandbox_cannot_start_goes_back_to_where_it_was(host,
     host.put(host.root / "fault", f"remove {HOLD_UP}")
 
     tenant.edit(BOXED | {"access": {"ports": {"tls": wanted}}})
-    eventually(lambda: not (host.root / "fault").exists() and not tenant.is_running())
+    eventually(lambda: "T (stopped)" in Path(f"/proc/{host.daemon.pid}/status").read_text())
     with socket.create_server(("127.0.0.1", wanted)):
         host.daemon.send_signal(signal.SIGCONT)
         message = tenant.stalled("RestartFailed")["message"]
