@@ -256,6 +256,43 @@ def test_a_tenant_in_the_middle_of_a_restart_can_be_stopped_an_hour_later(cut, m
     assert complaints(world, after) == []
 
 
+@pytest.mark.parametrize("state", [State.STOPPED, State.DELETED])
+def test_a_server_that_cannot_be_asked_is_not_killed_before_it_has_saved(state):
+    spec = tenant("acme", image=GOOD, persistence=PersistenceMode.RDB)
+    world = FakeWorld(images={GOOD})
+    visit(world, spec)
+    world.write("acme", 7)
+    world.servers["acme"].crowded = True
+    world.kept.clear()
+    fill_the_disk(world)
+
+    visit(world, replace(spec, state=state))
+    assert world.is_answering("acme")
+    assert world.servers["acme"].data == 7
+
+    for disk in world.disks.values():
+        disk.writable = True
+    for wanted in (replace(spec, state=state), spec, spec):
+        visit(world, wanted)
+    assert world.servers["acme"].data == 7
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_whoever_leaves_a_sandbox_that_crashes_is_not_put_back_into_it(cut):
+    world, before = FakeWorld(images={GOOD}), tenant("acme", image=GOOD, **BOXED)
+    visit(world, before)
+    after = replace(before, strategy=UpgradeStrategy.RESTART)
+    visit(world, after, cut=cut)
+    if "acme.sandbox" in world.containers:
+        world.end("acme.sandbox", exit_code=1, liveness=Liveness.RESTARTING)
+
+    for _ in range(3):
+        visit(world, after)
+
+    assert complaints(world, after) == []
+    assert world.memory("acme").held_back is None
+
+
 @pytest.mark.parametrize("when", range(2, 40))
 def test_a_server_that_somebody_kills_behind_its_note_is_replaced_by_what_it_saved(when):
     """Of what a snapshot's mode never promised, no comparison can be made."""
