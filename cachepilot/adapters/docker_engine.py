@@ -205,19 +205,20 @@ class DockerEngine:
                 found, root=self._root, folder=self._folder(tenant_name)
             ).instance
             self._check_pause(tenant_name, timeout)
-            end_by_itself(
-                self._clients.get(),
-                tenant_name,
-                container_id,
-                patience=timeout,
-                answers=partial(is_answering, self._run_folder(tenant_name, instance)),
-                monotonic=self._monotonic,
-                last_words=self._last_words,
-            )
+            with _existing():
+                end_by_itself(
+                    self._clients.get(),
+                    tenant_name,
+                    container_id,
+                    patience=timeout,
+                    answers=partial(is_answering, self._run_folder(tenant_name, instance)),
+                    monotonic=self._monotonic,
+                    last_words=self._last_words,
+                )
             # Whatever held us up: what came behind the pause is in no note.
             self._check_pause(tenant_name, timedelta())
             return
-        with engine_errors(f"cannot stop the container of {tenant_name}"):
+        with _existing(), engine_errors(f"cannot stop the container of {tenant_name}"):
             self._clients.get().stop(container_id, timeout=int(timeout.total_seconds()))
 
     def restart(

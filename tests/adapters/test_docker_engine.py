@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from types import SimpleNamespace
 
 import docker.errors
@@ -36,13 +37,32 @@ class Refusing:
         response = SimpleNamespace(status_code=409, url="", reason="Conflict")
         raise docker.errors.APIError("409", response=response, explanation=self.words)
 
+    def kill(self, reference, **_options):
+        raise docker.errors.NotFound(self.words)
+
+    stop = kill
+
 
 def remove(words, tmp_path):
+    engine_that_refuses(words, tmp_path).remove("acme", container_id="c1", digest="v1-1")
+
+
+def engine_that_refuses(words, tmp_path):
     paths = RootPaths(tmp_path)
     parts = build(paths, load_settings(paths.settings_file), stopping=threading.Event())
     engine = parts.world.writers.containers
     engine._clients = SimpleNamespace(get=lambda: Refusing(words, str(tmp_path)))
-    engine.remove("acme", container_id="c1", digest="v1-1")
+    return engine
+
+
+@pytest.mark.parametrize("kills", [True, False])
+def test_a_container_that_somebody_else_removed_while_it_was_to_be_stopped_is_gone(
+    tmp_path, kills
+):
+    engine = engine_that_refuses("no such container", tmp_path)
+
+    with pytest.raises(WaitingError, match="somebody else removed it"):
+        engine.stop("acme", container_id="c1", timeout=timedelta(seconds=5), kills=kills)
 
 
 def test_a_container_that_somebody_else_removes_at_this_moment_is_waited_for(tmp_path):
