@@ -130,9 +130,9 @@ def plan_clean_start(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]:
     """Yield what makes sure that a planned stop loses nothing.
 
-    A server that cannot save refuses to stop and is killed in the end, so a save is proven
-    first. For a memory-only server the intent is durable before the dump exists, so that a crash
-    in between is understood.
+    A server that cannot save refuses to stop, and each attempt takes writes from its clients, so a
+    save is proven first. For a memory-only server the intent is durable before the dump exists, so
+    that a crash in between is understood.
     """
     server, instance = seen.loaded_server, seen.memory.instance
     if server is None:

@@ -149,10 +149,10 @@ def replace_cause(container: SeenContainer, workload: Workload) -> str | None:
 
 
 def must_kill(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> bool:
-    """Return whether a server that does not end in time is killed, as it keeps all it holds.
+    """Return whether a server that does not end in time is killed.
 
-    One that cannot be asked and crashes all the time, or has everything on disk already, may never
-    end of its own accord.
+    Only one that loses nothing by it, as it crashes all the time, or logs every write and does not
+    answer; else it could hang for ever.
     """
     if container.liveness is not Liveness.RUNNING:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ def in_their_fields(faults: Sequence[Fault], model: type[BaseModel]) -> Iterator
         yield replace(fault, hint=hint) if hint else fault
 
 
-def _hint(written: str, taken: Any) -> str:  # noqa: ANN401 - any annotation
+def _hint(written: str, taken: object) -> str:
     found = tuple(_parts(taken))
     words = [part for part in found if isinstance(part, str)]
     if written.lower() in words:
@@ -37,7 +37,7 @@ def _hint(written: str, taken: Any) -> str:  # noqa: ANN401 - any annotation
     return f'put it in quotes: "{written}"' if str in found else ""
 
 
-def _parts(annotation: Any) -> Iterator[object]:  # noqa: ANN401 - any annotation
+def _parts(annotation: object) -> Iterator[object]:
     """Yield the words that a field takes, and the types of what it takes besides."""
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         yield from (each.value for each in annotation)

@@ -95,7 +95,7 @@ def model_at(model: type[BaseModel], *path: str | int) -> type[BaseModel] | None
     return found
 
 
-def annotation_at(model: type[BaseModel], *path: str | int) -> Any:  # noqa: ANN401 - any annotation
+def annotation_at(model: type[BaseModel], *path: str | int) -> object:
     """Return what the field at *path* of *model* takes, or None without such a field."""
     steps = [step for step in path if isinstance(step, str)]
     mapping = model_at(model, *steps[:-1]) if steps else None
