@@ -70,7 +70,9 @@ class Watched:
             if fault == DIE_AFTER:
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault == HOLD_UP:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                # To this thread itself, which then takes no step more; who sends a process to
+                # sleep as a whole may run on for a millisecond.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
             if fault == LOSE_REPLY:
                 raise UnavailableError(f"cannot {name}: its reply was lost")
             return reply
