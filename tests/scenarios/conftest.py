@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.scenarios.host import Host
+from tests.scenarios.host import REDIS_7, REDIS_8, Host
+from tests.scenarios.private_engine import PrivateEngine
 
 SHARED_ENGINE = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
@@ -67,6 +68,19 @@ def host(make_host):
         yield host
     finally:
         host.close()
+
+
+@pytest.fixture(scope="module")
+def booting_engine(tmp_path_factory):
+    """An engine that runs and has images, and may be stopped and started again."""
+    engine = PrivateEngine(tmp_path_factory.mktemp("e"))
+    try:
+        engine.start()
+        for image in (REDIS_7, REDIS_8):
+            engine.copy_image(image, SHARED_ENGINE)
+        yield engine
+    finally:
+        engine.remove()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -3,21 +3,12 @@
 The next visit finishes what was begun, whichever daemon makes it.
 """
 
-import os
-import sys
-from itertools import count, cycle, islice
-from pathlib import Path
-
 import pytest
 
-from tests.scenarios.faulty_daemon import FAULTS
+from tests.scenarios.faults import ALL, faults, sweep
 from tests.scenarios.host import REDIS_8
-from tests.scenarios.waiting import eventually
 
-# To save time, faults take turns; CRASH_SWEEP=1 lets each happen to each effect.
-ALL = os.environ.get("CRASH_SWEEP") == "1"
 pytestmark = [pytest.mark.timeout(3600)] if ALL else []
-FAULTY = Path(__file__).with_name("faulty_daemon.py")
 NONE, RDB, AOF = ({"persistence": {"mode": mode}} for mode in ("none", "rdb", "aof"))
 
 WEB = {"name": "web", "keys": ["*"], "commands": ["+@all"]}
@@ -65,58 +56,6 @@ EDITS = {
     "deleted": ({}, {"state": "deleted"}),
 }
 LIVE = ("live", "less memory", "users")
-
-
-def faulty(host):
-    return [sys.executable, str(FAULTY), str(host.root / "fault")]
-
-
-def start(host):
-    return host.start(program=faulty(host))
-
-
-def faults(begin, step):
-    """Yield numbers of effects and what goes wrong with them; each *begin* has its own turns."""
-    if ALL:
-        return ((number, fault) for number in count(1) for fault in FAULTS)
-    return zip(count(1 + begin % step, step), islice(cycle(FAULTS), begin, None), strict=False)
-
-
-def sweep(host, prepare, act, wrong, word="Ready", orphaned=lambda tenant: None):
-    """Let something go wrong with each effect of *act*; yield each tenant as it ended.
-
-    While nobody looks after a tenant, *orphaned* is called.
-    """
-    start(host)
-    file = host.root / "fault"
-    for number, fault in wrong:
-        tenant = prepare(host.tenant(f"crash{len(host.tenants)}"))
-        host.put(file, f"{number} {fault}")
-        act(tenant)
-        eventually(lambda tenant=tenant: host.daemon.poll() is not None or is_done(tenant, word))
-        is_beyond_the_last = file.exists()
-        file.unlink(missing_ok=True)
-        if host.daemon.poll() is not None:
-            orphaned(tenant)
-            start(host)
-        tenant.settle(word)
-        yield f"{number} {fault}", tenant
-        if is_beyond_the_last:
-            break
-    assert number > 3, "too few effects for a sweep"
-    assert not list(host.root.rglob(".cachepilot-new-*"))
-    everybody = [each for each in host.tenants if each.word == "Ready"]
-    host.stop()
-    with host.undisturbed(*everybody):
-        host.start()
-
-
-def is_done(tenant, word):
-    try:
-        tenant.settle(word, timeout=0)
-    except AssertionError:
-        return False
-    return True
 
 
 def same(tenant):

@@ -4,20 +4,17 @@ The daemon dies, effects fail or seem to, and the whole host starts again; meanw
 with the connections they have, and with new ones where they get in.
 """
 
-import os
 import signal
 import threading
 from contextlib import suppress
 
-import docker.errors
 import pytest
 import redis
 
-from tests.scenarios.conftest import SHARED_ENGINE
-from tests.scenarios.faulty_daemon import DIE_AFTER, HOLD_UP
-from tests.scenarios.host import REDIS_7, REDIS_8
-from tests.scenarios.private_engine import PrivateEngine
-from tests.scenarios.test_crashes import faults, is_done, start, sweep
+from tests.scenarios.boots import go_down
+from tests.scenarios.faults import ALL, die_behind, faults, start, sweep
+from tests.scenarios.faulty_daemon import HOLD_UP
+from tests.scenarios.host import REDIS_8
 from tests.scenarios.waiting import eventually
 
 pytestmark = [
@@ -25,7 +22,6 @@ pytestmark = [
     pytest.mark.timeout(3600),
 ]
 
-ALL = os.environ.get("CRASH_SWEEP") == "1"
 BOXED = {"upgrade": {"strategy": "handover"}}
 AOF = {"persistence": {"mode": "aof"}}
 CASES = {
@@ -135,55 +131,25 @@ def test_what_a_pause_that_was_over_too_soon_let_through_is_kept(host):
     assert int(tenant.get("early")) >= acknowledged[0]
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = PrivateEngine(tmp_path)
-    try:
-        engine.start()
-        for image in (REDIS_7, REDIS_8):
-            engine.copy_image(image, SHARED_ENGINE)
-        yield engine
-    finally:
-        engine.remove()
-
-
-def kill_everything(host):
-    """Let every server and sandbox end at once, as a loss of power does."""
-    for container in host.containers():
-        with suppress(docker.errors.APIError):
-            container.kill()
-
-
 @pytest.mark.parametrize("abruptly", [False, True], ids=["shut down", "without power"])
 def test_a_boot_of_the_host_at_any_point_leaves_one_server_with_everything(
-    engine, make_host, abruptly
+    booting_engine, make_host, abruptly
 ):
-    host = make_host(socket=engine.socket)
+    host = make_host(socket=booting_engine.socket)
     try:
         for number in REBOOTS:
             start(host)
             tenant = host.tenant(f"boot{number}").write(BOXED | AOF)
             tenant.settle(timeout=60).put(kept="yes")
             clients = Clients(tenant)
-            host.put(host.root / "fault", f"{number} {DIE_AFTER}")
-            tenant.edit({"engine": {"image": REDIS_8}})
-            eventually(
-                lambda tenant=tenant: host.daemon.poll() is not None or is_done(tenant, "Ready"),
-                timeout=60,
-            )
-            is_beyond_the_last = host.daemon.poll() is None
-            if is_beyond_the_last:
-                host.stop()
+            died = die_behind(tenant, number, {"engine": {"image": REDIS_8}})
             clients.write()
 
-            if abruptly:
-                kill_everything(host)
-            engine.stop()
-            engine.start()
+            go_down(booting_engine, abruptly=abruptly)
+            booting_engine.start()
             # Nobody looks after it: whoever gets in and is told yes must be right.
             clients.write()
 
-            (host.root / "fault").unlink(missing_ok=True)
             start(host)
             tenant.settle(timeout=60)
             assert tenant.get("kept") == "yes", number
@@ -194,7 +160,7 @@ def test_a_boot_of_the_host_at_any_point_leaves_one_server_with_everything(
             clients.close()
             tenant.edit({"state": "deleted"}).settle("Deleted", timeout=60)
             host.stop()
-            if is_beyond_the_last:
+            if not died:
                 break
     finally:
         host.close()

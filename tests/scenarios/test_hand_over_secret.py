@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
+from tests.scenarios.faults import faulty, start
 from tests.scenarios.faulty_daemon import DIE_AFTER, DIE_BEFORE
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
-from tests.scenarios.test_crashes import faulty, start
 from tests.scenarios.test_secrets import leaks, places
 from tests.scenarios.waiting import eventually
 

@@ -9,9 +9,9 @@ import redis
 
 from cachepilot.adapters.authority import Authority
 from cachepilot.adapters.paths import RootPaths
+from tests.scenarios.faults import faults, start
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
-from tests.scenarios.test_crashes import faults, start
 from tests.scenarios.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.faults import start
 from tests.scenarios.faulty_daemon import HOLD_UP
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
-from tests.scenarios.test_crashes import start
 from tests.scenarios.test_isolation import dial, dial_from
 from tests.scenarios.waiting import eventually
 
