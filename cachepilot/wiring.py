@@ -36,7 +36,8 @@ from cachepilot.adapters.root_succession import RootSuccession
 from cachepilot.adapters.rule_trials import RuleTrials
 from cachepilot.adapters.status_files import StatusFiles
 from cachepilot.adapters.tenant_files import TenantFiles
-from cachepilot.apply.ports import AuthorityWriter, Writers
+from cachepilot.apply.authority_port import AuthorityWriter
+from cachepilot.apply.ports import Writers
 from cachepilot.errors import StalledError
 from cachepilot.observe.ports import Readers
 from cachepilot.plan.succession import SuccessionTerms

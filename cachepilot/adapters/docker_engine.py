@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,14 @@ import docker.errors
 import docker.types
 
 from cachepilot.adapters.docker_client import DockerClients, engine_errors, words_of
+from cachepilot.adapters.docker_containers import DockerContainers
 from cachepilot.adapters.docker_images import ImageExaminer
-from cachepilot.adapters.docker_inspect import Json, create_request, is_ours, seen_container
+from cachepilot.adapters.docker_inspect import create_request, seen_container
 from cachepilot.adapters.docker_refusals import refuse_known_failure
-from cachepilot.adapters.docker_start import expect_networks, start_container
+from cachepilot.adapters.docker_start import start_container
 from cachepilot.adapters.docker_stop import end_by_itself
 from cachepilot.adapters.docker_supplies import DockerSupplies
-from cachepilot.adapters.labels import DIGEST, ROLE, ROOT, TENANT
+from cachepilot.adapters.labels import DIGEST
 from cachepilot.adapters.lost_server import is_answering, is_served
 from cachepilot.adapters.paths import SOCKET
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
@@ -31,11 +31,8 @@ from cachepilot.plan.containers import container_name
 from cachepilot.plan.guard import refuse_unfit
 from cachepilot.plan.shape import CPU_PERIOD
 from cachepilot.spec.document import TenantName
-from cachepilot.spec.tree import shorten
 
 _CONFLICT = 409
-_LAST_LINES = 6
-_LONGEST_WORDS = 1000
 
 
 class DockerEngine:
@@ -74,6 +71,7 @@ class DockerEngine:
         self._run_folder = run_folder
         self._remember_image = remember_image
         self._monotonic = monotonic
+        self._containers = DockerContainers(clients, root=root, folder_of=folder_of)
         self._supplies = DockerSupplies(clients, root=root, monotonic=monotonic)
         self._examiner = ImageExaminer(clients, root=root)
 
@@ -81,38 +79,11 @@ class DockerEngine:
 
     def find(self, tenant_name: TenantName) -> tuple[SeenContainer, ...] | Unknown:
         """Return every container with this tenant's label; Unknown when the engine is silent."""
-        try:
-            found = self._inspect(container_name(tenant_name, Role.SERVER))
-            if found and self._is_ours(found, tenant_name):
-                seen = self._seen(tenant_name, found)
-                if not seen.joined:
-                    return (seen,)  # whoever shares no network is all that a tenant has
-            return tuple(
-                self._seen(tenant_name, inspected) for inspected in self._search(tenant_name)
-            )
-        except UnavailableError as error:
-            return Unknown(str(error))
+        return self._containers.find(tenant_name)
 
     def glance(self) -> tuple[ContainerGlance, ...] | Unknown:
         """Return one row for every container of this installation, in one call."""
-        try:
-            with engine_errors("cannot list containers"):
-                rows = self._clients.get().containers(
-                    all=True, filters={"label": [TENANT, f"{ROOT}={self._root}"]}
-                )
-        except UnavailableError as error:
-            return Unknown(str(error))
-        return tuple(
-            ContainerGlance(
-                container_id=row["Id"],
-                name=row["Names"][0].removeprefix("/") if row["Names"] else "",
-                tenant_name=TenantName(row["Labels"][TENANT]),
-                role=row["Labels"].get(ROLE, ""),
-                state=row["State"],
-                digest=row["Labels"].get(DIGEST, ""),
-            )
-            for row in rows
-        )
+        return self._containers.glance()
 
     def image_id(self, image: str) -> str | None:
         """Return which content *image* stands for: empty if it is not there, None in silence."""
@@ -199,7 +170,7 @@ class DockerEngine:
         self, tenant_name: TenantName, *, container_id: str, timeout: timedelta, kills: bool = True
     ) -> None:
         """Stop a container, giving the server *timeout* to save before it *kills* or gives up."""
-        found = self._own(tenant_name, container_id)
+        found = self._containers.own(tenant_name, container_id)
         if not kills:
             instance = seen_container(
                 found, root=self._root, folder=self._folder(tenant_name)
@@ -213,7 +184,7 @@ class DockerEngine:
                     patience=timeout,
                     answers=partial(is_answering, self._run_folder(tenant_name, instance)),
                     monotonic=self._monotonic,
-                    last_words=self._last_words,
+                    last_words=self._containers.last_words,
                 )
             # Whatever held us up: what came behind the pause is in no note.
             self._check_pause(tenant_name, timedelta())
@@ -226,7 +197,7 @@ class DockerEngine:
     ) -> None:
         """Stop and start a container, whatever state it is in."""
         self._check_data(tenant_name, instance)
-        self._own(tenant_name, container_id)
+        self._containers.own(tenant_name, container_id)
         try:
             with engine_errors(f"cannot restart the container of {tenant_name}"):
                 self._refuse_while_ending()
@@ -237,13 +208,13 @@ class DockerEngine:
 
     def remove(self, tenant_name: TenantName, *, container_id: str, digest: str) -> None:
         """Remove a container if its id and digest are still those that were seen."""
-        found = self._inspect(container_id)
+        found = self._containers.inspect(container_id)
         if found is None:
             return
         labels = found["Config"].get("Labels") or {}
-        if not self._is_ours(found, tenant_name) or labels.get(DIGEST, "") != digest:
+        if not self._containers.is_ours(found, tenant_name) or labels.get(DIGEST, "") != digest:
             raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
-        seen = self._seen(tenant_name, found)
+        seen = self._containers.seen(tenant_name, found)
         if seen.liveness in (Liveness.RUNNING, Liveness.PAUSED):
             raise WaitingError(f"the container of {tenant_name} runs again")
         try:
@@ -304,51 +275,6 @@ class DockerEngine:
 
     # The rest ---------------------------------------------------------------------------------
 
-    def _inspect(self, reference: str) -> Json | None:
-        try:
-            with engine_errors(f"cannot inspect container {reference}"):
-                inspected: Json = self._clients.get().inspect_container(reference)
-        except docker.errors.NotFound:
-            return None
-        return inspected
-
-    def _search(self, tenant_name: TenantName) -> tuple[Json, ...]:
-        labels = [f"{TENANT}={tenant_name}", f"{ROOT}={self._root}"]
-        with engine_errors("cannot list containers"):
-            rows = self._clients.get().containers(all=True, filters={"label": labels})
-        found = (self._inspect(row["Id"]) for row in rows)
-        return tuple(each for each in found if each and self._is_ours(each, tenant_name))
-
-    def _seen(self, tenant_name: TenantName, inspected: Json) -> SeenContainer:
-        state = inspected["State"]
-        ended_badly = state.get("ExitCode") and (
-            not state.get("Running") or state.get("Restarting")
-        )
-        if not state.get("Running"):
-            expect_networks(self._clients.get(), inspected)
-        seen = seen_container(inspected, root=self._root, folder=self._folder(tenant_name))
-        # A successor tells only its log why it cannot use what it is sent.
-        tells = ended_badly or seen.role is Role.SUCCESSOR
-        return replace(seen, last_words=self._last_words(inspected) if tells else "")
-
-    def _last_words(self, inspected: Json) -> str:
-        try:
-            with engine_errors("cannot read logs"):
-                logs: bytes = self._clients.get().logs(inspected["Id"], tail=_LAST_LINES)
-        except (UnavailableError, docker.errors.NotFound):
-            return ""
-        return shorten(logs.decode(errors="replace"), _LONGEST_WORDS)
-
-    def _is_ours(self, inspected: Json, tenant_name: TenantName) -> bool:
-        return is_ours(inspected, tenant_name, root=self._root)
-
-    def _own(self, tenant_name: TenantName, container_id: str) -> Json:
-        """Look again right before something that hurts."""
-        found = self._inspect(container_id)
-        if found is None or not self._is_ours(found, tenant_name):
-            raise WaitingError(f"the container of {tenant_name} is not the one that was seen")
-        return found
-
     def _refuse_while_ending(self) -> None:
         """Raise UnavailableError if the engine accepts no new connection any more.
 
@@ -359,10 +285,10 @@ class DockerEngine:
 
     def _accept_existing(self, tenant_name: TenantName, name: str, digest: str) -> None:
         """Return if *name* is what a lost reply of ours created; refuse a stranger."""
-        found = self._inspect(name)
+        found = self._containers.inspect(name)
         if found is None:
             raise WaitingError(f"the name {name} is still being freed")
-        if not self._is_ours(found, tenant_name):
+        if not self._containers.is_ours(found, tenant_name):
             raise StalledError(
                 f"another container is called {name}; rename or remove it", reason="NameTaken"
             )
@@ -373,7 +299,7 @@ class DockerEngine:
         """Refuse to start a server beside one that Docker lost track of."""
         if not is_served(run_folder):
             return
-        found = self._inspect(name)
+        found = self._containers.inspect(name)
         if found is None or not found["State"].get("Running"):
             raise StalledError(
                 f"cannot start container {name}: a server that Docker lost track of runs on its "

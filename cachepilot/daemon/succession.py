@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import assert_never
 
 from cachepilot import clock
-from cachepilot.apply.ports import AuthorityWriter
+from cachepilot.apply.authority_port import AuthorityWriter
 from cachepilot.daemon.logging import Logger
 from cachepilot.errors import CachePilotError
 from cachepilot.observe.snapshot import SeenAuthority

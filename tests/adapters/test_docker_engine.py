@@ -50,9 +50,8 @@ def remove(words, tmp_path):
 def engine_that_refuses(words, tmp_path):
     paths = RootPaths(tmp_path)
     parts = build(paths, load_settings(paths.settings_file), stopping=threading.Event())
-    engine = parts.world.writers.containers
-    engine._clients = SimpleNamespace(get=lambda: Refusing(words, str(tmp_path)))
-    return engine
+    parts.clients.get = lambda: Refusing(words, str(tmp_path))
+    return parts.world.writers.containers
 
 
 @pytest.mark.parametrize("kills", [True, False])
