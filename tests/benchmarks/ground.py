@@ -25,8 +25,9 @@ Json = dict[str, Any]
 
 IMAGE = "cachepilot-lab/redis:7.0"
 BARE_LABEL = "io.cachepilot.benchmark"
-METRICS_PORT = 12_999
 FIRST_BARE_PORT = 12_800
+# Below those that the kernel gives to outgoing connections, and above those of the servers.
+_METRICS_PORTS = range(12_950, 13_000)
 _PREFIX = "cachepilot-benchmark-"
 _NAMES = ("cachepilot-bench-", "bench-bare-")
 _DAEMON = "from cachepilot.daemon.main import main; main()"
@@ -47,7 +48,8 @@ def as_installed(root: Path) -> dict[str, str]:
 class Daemon:
     """A daemon's process, seen from outside."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, *, metrics_port: int) -> None:
+        self._metrics_port = metrics_port
         address = folder / "notify"
         address.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -79,9 +81,10 @@ class Daemon:
         fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
         return int(fields[1]) * _PAGE / 1e6
 
-    def metrics(self, port: int = METRICS_PORT) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return its metrics, without those of single tenants."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        address = f"http://127.0.0.1:{self._metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs if 'tenant="' not in name}
@@ -101,11 +104,30 @@ class Daemon:
         self.process.wait()
 
 
+class MetricsPort:
+    """A port that no other of these runs uses, whatever folders it has; until it is closed."""
+
+    def __init__(self) -> None:
+        for number in _METRICS_PORTS:
+            self._claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            # A name without a file: it goes with whoever holds it.
+            with suppress(OSError):
+                self._claim.bind(f"\0{_PREFIX}port-{number}")
+                self.number = number
+                return
+            self._claim.close()
+        raise RuntimeError("all ports for metrics are taken")
+
+    def close(self) -> None:
+        self._claim.close()
+
+
 class Ground:
     """A root below the folder for temporary files; tenants' names begin with ``bench-``."""
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
+        self._port = MetricsPort()
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.daemon: Daemon | None = None
         self.tenants_d.mkdir(parents=True)
@@ -120,8 +142,12 @@ class Ground:
                 "plain": {"first": 12_400, "last": 12_799},
             },
             "uids": {"first": 760_000, "last": 769_999},
-            "listen": {"port": METRICS_PORT},
+            "listen": {"port": self.metrics_port},
         }
+
+    @property
+    def metrics_port(self) -> int:
+        return self._port.number
 
     @property
     def tenants_d(self) -> Path:
@@ -178,7 +204,8 @@ class Ground:
     def start(self) -> Daemon:
         self.write_settings()
         command = [sys.executable, "-c", _DAEMON, "--root", str(self.root)]
-        self.daemon = Daemon([*command, "--log-level", "warning"], self.root)
+        command += ["--log-level", "warning"]
+        self.daemon = Daemon(command, self.root, metrics_port=self.metrics_port)
         return self.daemon
 
     def stop(self) -> None:
@@ -213,6 +240,7 @@ class Ground:
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
+        self._port.close()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from cachepilot.reconcile import Terms, reconcile
 from cachepilot.settings import Settings, load_settings
 from cachepilot.spec.document import TenantName
 from cachepilot.wiring import Parts, build, terms_of
-from tests.benchmarks.ground import METRICS_PORT, Ground
+from tests.benchmarks.ground import Ground
 from tests.benchmarks.measure import Stopwatch
 from tests.fakes.engine import FakeContainers, FakeContainerWriter
 from tests.fakes.readers import FakeEndpoints, FakeServers
@@ -163,7 +163,6 @@ def populate(ground: Ground, tenants: int) -> Stopwatch:
     """Let *tenants* be born, one visit each; return what the first visits took."""
     ground.write_settings(
         ports=PORTS,
-        listen={"port": METRICS_PORT},
         defaults={"engine": {"image": "redis:8.0"}, "memory": {"max": "16MiB"}},
         docker={"socket": "unix:///nowhere"},
     )

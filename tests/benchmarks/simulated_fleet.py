@@ -208,4 +208,4 @@ def idle_rows(daemon: Daemon, whom: str, seconds: float = _IDLE_SECONDS) -> Iter
 
 def simulated_daemon(ground: Ground) -> Daemon:
     command = [sys.executable, "-m", "tests.benchmarks.simulated_daemon", str(ground.root)]
-    return Daemon(command, ground.root)
+    return Daemon(command, ground.root, metrics_port=ground.metrics_port)
