@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 
 from cachepilot.clock import rfc3339
 from cachepilot.observe.snapshot import SeenHost, SeenServer, Snapshot
-from cachepilot.plan.clients import client_problem
 from cachepilot.spec.document import (
     API_VERSION,
     AccessMode,
@@ -31,6 +30,7 @@ from cachepilot.status.conditions import (
     ConditionStatus,
     ConditionType,
     Endpoint,
+    PublishedClient,
     PublishedUser,
     TenantStatus,
     Waiting,
@@ -40,6 +40,7 @@ Json = dict[str, Any]
 
 # Nobody asks a server for these; should that change, they still do not get out.
 _SECRET_DIRECTIVES = {"masterauth", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"}
+_CLIENT_CERTIFICATE = "/cert.pem"
 
 
 def render_tenant(status: TenantStatus) -> Json:
@@ -67,7 +68,7 @@ def render_tenant(status: TenantStatus) -> Json:
                 for each in status.endpoints
             ],
             "certificate": _render_certificate(status),
-            "clientCertificates": _render_clients(status),
+            "clientCertificates": [_render_client(each) for each in status.clients],
             "users": [
                 {
                     "name": each.name,
@@ -122,6 +123,7 @@ def parse_tenant(content: Json) -> TenantStatus:
         conditions=tuple(_parse_condition(each) for each in status["conditions"]),
         endpoints=tuple(Endpoint(**each) for each in status["endpoints"]),
         users=tuple(_parse_login(each) for each in status.get("users", ())),
+        clients=tuple(_parse_client(each) for each in status.get("clientCertificates", ())),
         problems=tuple(status["problems"]),
         plan=tuple(status["plan"]),
         snapshot=_snapshots().validate_python(content["snapshot"])
@@ -228,24 +230,29 @@ def _render_certificate(status: TenantStatus) -> Json | None:
     }
 
 
-def _render_clients(status: TenantStatus) -> list[Json]:
-    """Return the certificates of clients, with where their files are."""
-    seen = status.snapshot
-    if seen is None or status.spec is None:
-        return []
-    return [
-        {
-            "name": each.name,
-            "fingerprint": each.fingerprint,
-            "notBefore": rfc3339(each.not_before),
-            "notAfter": rfc3339(each.not_after),
-            "renewAt": rfc3339(each.not_after - status.spec.renew_before),
-            "certFile": f"{each.folder}/cert.pem",
-            "keyFile": f"{each.folder}/key.pem",
-            "problem": client_problem(seen, each, seen.at),
-        }
-        for each in seen.clients.certificates
-    ]
+def _render_client(client: PublishedClient) -> Json:
+    return {
+        "name": client.name,
+        "fingerprint": client.fingerprint,
+        "notBefore": rfc3339(client.not_before),
+        "notAfter": rfc3339(client.not_after),
+        "renewAt": rfc3339(client.renew_at),
+        "certFile": f"{client.folder}{_CLIENT_CERTIFICATE}",
+        "keyFile": f"{client.folder}/key.pem",
+        "problem": client.problem,
+    }
+
+
+def _parse_client(content: Mapping[str, Any]) -> PublishedClient:
+    return PublishedClient(
+        name=content["name"],
+        fingerprint=content["fingerprint"],
+        not_before=datetime.fromisoformat(content["notBefore"]),
+        not_after=datetime.fromisoformat(content["notAfter"]),
+        renew_at=datetime.fromisoformat(content["renewAt"]),
+        folder=content["certFile"].removesuffix(_CLIENT_CERTIFICATE),
+        problem=content["problem"],
+    )
 
 
 def _render_user(user: UserSpec) -> Json:

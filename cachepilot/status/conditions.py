@@ -98,6 +98,26 @@ class PublishedUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedClient:
+    """The certificate of a client, as it lies ready to be handed out.
+
+    Attributes:
+        fingerprint: SHA-256 of the certificate, hexadecimal.
+        renew_at: When another one takes its place.
+        folder: Where certificate and key are.
+        problem: Why nobody gets in with it, or empty.
+    """
+
+    name: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    renew_at: datetime
+    folder: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantStatus:
     """Everything we say about one tenant.
 
@@ -110,6 +130,7 @@ class TenantStatus:
         observed_at: When the newest snapshot was taken.
         spec: What is wanted, None while no valid document was ever seen.
         users: Who can log in, the customer first.
+        clients: The certificates of clients.
         plan: Lines of what is still to be done.
         snapshot: What ``plan`` and ``diff`` start from; None before the first look.
         waiting: What has to be done besides, but not yet.
@@ -133,6 +154,7 @@ class TenantStatus:
     snapshot: Snapshot | None
     waiting: Waiting | None = None
     users: tuple[PublishedUser, ...] = ()
+    clients: tuple[PublishedClient, ...] = ()
 
     def condition(self, condition_type: ConditionType) -> Condition | None:
         """Return the condition of *condition_type*, or None when it does not apply."""

@@ -18,6 +18,7 @@ from cachepilot.spec.document import State, TenantName
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec, is_wildcard
+from cachepilot.status.clients import list_clients
 from cachepilot.status.conditions import (
     Condition,
     ConditionStatus,
@@ -127,6 +128,7 @@ def summarize(
         conditions=conditions,
         endpoints=_endpoints(visit),
         users=_users(visit),
+        clients=list_clients(visit.spec, visit.seen),
         problems=tuple(str(problem) for problem in visit.reading.problems),
         plan=visit.plan.lines,
         snapshot=visit.seen,

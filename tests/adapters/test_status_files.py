@@ -41,6 +41,7 @@ from cachepilot.status.conditions import (
     ConditionStatus,
     ConditionType,
     Endpoint,
+    PublishedClient,
     TenantStatus,
     Waiting,
 )
@@ -232,6 +233,7 @@ SPECS = st.builds(
     grace=SPANS,
     window=st.none() | st.builds(Window, duration=SPANS),
 )
+CLIENTS = st.builds(PublishedClient, not_before=MOMENTS, not_after=MOMENTS, renew_at=MOMENTS)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -248,6 +250,7 @@ SPECS = st.builds(
         spec=st.none() | SPECS,
         snapshot=st.none() | SNAPSHOTS,
         waiting=st.none() | st.builds(Waiting, until=st.none() | MOMENTS),
+        clients=st.lists(CLIENTS, max_size=2).map(tuple),
     )
 )
 def test_whatever_was_published_reads_back_the_same_besides_what_all_share(given):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from cachepilot.adapters.status_format import render_tenant
+from cachepilot.adapters.status_format import parse_tenant, render_tenant
 from cachepilot.plan.actions import Plan
 from cachepilot.spec.reading import Presence, Reading
 from cachepilot.spec.rules import Rules
@@ -22,9 +22,8 @@ DAY = timedelta(days=1)
 BROKEN = "cannot use the authority for clients"
 
 
-def problem(*, authority=GOOD.authority, broken="", **changes):
-    found = replace(SEEN.clients, certificates=(replace(GOOD, **changes),))
-    seen = replace(SEEN, clients=replace(found, authority=authority, problem=broken))
+def status_of(clients):
+    seen = replace(SEEN, clients=clients)
     visit = Visit(
         tenant_name=NAMED.name,
         reading=Reading(tenant_name=NAMED.name, presence=Presence.PRESENT, spec=NAMED),
@@ -34,15 +33,31 @@ def problem(*, authority=GOOD.authority, broken="", **changes):
         plan=Plan(),
         outcomes=(),
     )
-    status = summarize(visit, None, rules=Rules(), settings_digest="s", now=seen.at)
-    (client,) = render_tenant(status)["status"]["clientCertificates"]
-    return client["problem"]
+    return summarize(visit, None, rules=Rules(), settings_digest="s", now=seen.at)
+
+
+def problem(*, authority=GOOD.authority, broken="", **changes):
+    found = replace(SEEN.clients, certificates=(replace(GOOD, **changes),))
+    status = status_of(replace(found, authority=authority, problem=broken))
+    (client,) = status.clients
+    (published,) = render_tenant(status)["status"]["clientCertificates"]
+    assert published["problem"] == client.problem
+    return client.problem
 
 
 def test_a_good_one_has_no_problem_until_its_very_end():
     assert problem() == ""
     # It is replaced long before that, but lets its holder in for as long.
     assert problem(not_after=SEEN.at + timedelta(seconds=1)) == ""
+
+
+def test_what_is_published_is_what_the_visit_saw_however_late_it_is_written():
+    """A program that only formats has no say, so what is published reads back the same."""
+    status = status_of(replace(SEEN.clients, certificates=(replace(GOOD, authority="another"),)))
+    again = parse_tenant(render_tenant(status))
+
+    assert again.clients == status.clients
+    assert render_tenant(again) == render_tenant(status)
 
 
 @pytest.mark.parametrize(
