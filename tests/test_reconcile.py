@@ -534,6 +534,25 @@ def test_a_tenant_that_tightened_limits_forbid_goes_on_being_looked_after(servin
     assert serving.world.is_answering("acme")
 
 
+def test_a_tenant_whose_users_rules_were_valid_once_goes_on_being_looked_after(serving):
+    """A text as it was remembered is refused anew today, and so is the same text in the file."""
+    serving.folder.write(auth={"users": [{"name": "app", "commands": ["+@read"]}]})
+    serving.visit()
+    before = serving.memory.document.replace('"+@read"', '"+@read","+client|list"')
+    serving.world.memories["acme"] = replace(serving.memory, document=before)
+    serving.folder.spoil()
+    serving.world.kill("acme")
+
+    result = serving.visit()
+
+    assert "+client|list" in before
+    assert serving.world.is_answering("acme")
+    assert result.status.word == "Invalid"
+    assert result.status.spec.users[0].commands == ("+@read", "+client|list")
+    (app,) = (user for user in result.status.snapshot.server.users if user.name == "app")
+    assert "-@admin" in app.commands.partition("+client|list")[2]
+
+
 # Nobody -----------------------------------------------------------------------------------------
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from cachepilot.observe.memory import Memory
 from cachepilot.spec.document import State
-from cachepilot.spec.parse import parse_json
 from cachepilot.spec.reading import Presence, Reading
+from cachepilot.spec.remembered import parse_remembered
 from cachepilot.spec.rules import HeadRoom, Limits, Rules
 from cachepilot.spec.tenant import TenantSpec
 
@@ -25,11 +25,11 @@ def spec_in_force(reading: Reading, memory: Memory, rules: Rules) -> TenantSpec 
     if not memory.document:
         return None
     file = memory.source or "record.json"
-    parsed = parse_json(memory.document, rules, file=file)
+    parsed = parse_remembered(memory.document, rules, file=file)
     if isinstance(parsed, tuple):
         # Limits that were tightened since are for what is written from now on; whoever is served
         # goes on being looked after.
-        parsed = parse_json(memory.document, _without_limits(rules), file=file)
+        parsed = parse_remembered(memory.document, _without_limits(rules), file=file)
     if isinstance(parsed, tuple):
         return None
     if parsed.spec.paused and not memory.retired:
