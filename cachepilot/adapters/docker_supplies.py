@@ -21,6 +21,12 @@ _LOOK_AGAIN = timedelta(seconds=5)
 # A registry that takes longer is as good as none.
 _LONGEST_FETCH = 3600.0
 _MOST_AT_ONCE = 4
+# In a registry's refusals that no time mends; Docker 20.10 says most of them with a 500, as it
+# says that a registry is down, and the rest in the stream.
+_FINAL = (
+    *("manifest unknown", "name unknown", "no matching manifest", "invalid reference format"),
+    *("unauthorized", "forbidden", "no basic auth credentials"),
+)
 
 
 class _Fetch:
@@ -148,22 +154,25 @@ class DockerSupplies:
 
     def _pull(self, fetch: _Fetch) -> None:
         image, troubles = fetch.image, []
+        what = f"cannot pull image {image}"
         name, tag = parse_repository_tag(image)
         with closing(self._clients.get()) as client:
             try:
-                with engine_errors(f"cannot pull image {image}"):
+                with engine_errors(what):
                     progress = client.pull(name, tag=tag or "latest", stream=True, decode=True)
                     for line in progress:
                         # A failure behind the first byte is told in the stream only.
                         troubles += [line["error"]] if "error" in line else []
                         fetch.refuse_if_late()
             except docker.errors.NotFound as error:
-                raise StalledError(
-                    f"cannot pull image {image}: {words_of(error)}; correct spec.engine.image",
-                    reason="ImageUnavailable",
-                ) from error
+                raise _refused(f"{what}: {words_of(error)}") from error
+            except UnavailableError as error:
+                if _is_final(str(error)):
+                    raise _refused(str(error)) from error
+                raise
         if troubles:
-            raise UnavailableError(f"cannot pull image {image}: {troubles[0]}")
+            told = f"{what}: {troubles[0]}"
+            raise _refused(told) if _is_final(told) else UnavailableError(told)
 
     def ensure_network(self, *, bridge: str, subnet: str) -> None:
         """Make the shared bridge; one that is there is left alone."""
@@ -197,3 +206,14 @@ class DockerSupplies:
                     hint = "choose other network.subnets in the settings"
                     raise StalledError(f"{error}; {hint}", reason="SubnetInUse") from error
                 raise
+
+
+def _is_final(words: str) -> bool:
+    """Return whether a registry answered, and said that it will not give the image."""
+    said = words.lower()
+    return any(each in said for each in _FINAL)
+
+
+def _refused(words: str) -> StalledError:
+    hint = "correct spec.engine.image, or the default of the host"
+    return StalledError(f"{words}; {hint}", reason="ImageUnavailable")

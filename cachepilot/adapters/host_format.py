@@ -54,7 +54,7 @@ def render_host(status: HostStatus, shared: SeenHost | None) -> Json:
 
 
 def _render_rollout(status: RolloutStatus) -> Json:
-    rollout = status.rollout
+    rollout, obstacles = status.rollout, dict(status.obstacles)
     halted = rollout.halted
     return {
         "phase": status.phase,
@@ -65,6 +65,7 @@ def _render_rollout(status: RolloutStatus) -> Json:
                 "name": each.name,
                 "since": rfc3339(each.since),
                 "readySince": rfc3339(each.ready_since) if each.ready_since else None,
+                "message": obstacles.get(each.name, ""),
             }
             for each in rollout.under_way
         ],

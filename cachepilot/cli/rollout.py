@@ -86,8 +86,7 @@ def _show(
         return
     now, halted = invocation.surroundings.now(), found["halted"]
     under_way = [
-        f"{each['name']} ({'ready' if each['readySince'] else 'restarts'}, "
-        f"for {since_text(each['since'], now) or '0s'})"
+        f"{each['name']} ({_progress(each)}, for {since_text(each['since'], now) or '0s'})"
         for each in found["underWay"]
     ]
     rows = [
@@ -102,7 +101,8 @@ def _show(
     ]
     for line in table(rows):
         print_text(line)
-    # An older daemon says neither.
+    # An older daemon says none of these.
+    _show_names("Held up:", [each for each in found["underWay"] if each.get("message")])
     _show_names("Waits for:", found.get("waitsFor", []))
     _show_names("Passed over, cannot be looked at:", found.get("cannotBeSeen", []))
     if halted:
@@ -111,6 +111,12 @@ def _show(
             "Correct the defaults in the settings, or set rollout.resumedAt there to go on; then "
             "reload the daemon."
         )
+
+
+def _progress(turn: Mapping[str, Any]) -> str:
+    if turn.get("message"):
+        return "held up"
+    return "ready" if turn["readySince"] else "restarts"
 
 
 def _show_names(title: str, found: Sequence[Mapping[str, str]]) -> None:

@@ -24,6 +24,8 @@ from cachepilot.status.ports import EventLog
 CANARY_LABEL = "cachepilot/canary"
 # What is under way settles or is late; what waits may find room without anybody telling us.
 _BUSY, _WAITING, _IDLE = 1.0, 5.0, 3600.0
+# Reasons of Reconciling that say why nothing moves.
+_OBSTACLES = frozenset({"Retrying", "Waiting"})
 
 
 class RolloutStore(Protocol):
@@ -132,9 +134,15 @@ class Turns:
             phase = "halted"
         elif waiting or rollout.under_way:
             phase = "canary" if len(rollout.passed) < canaries else "batches"
+        obstacles = {member.name: member.trouble or member.obstacle for member in members}
         return RolloutStatus(
             phase=phase,
             rollout=rollout,
+            obstacles=tuple(
+                (each.name, obstacles[each.name])
+                for each in rollout.under_way
+                if obstacles.get(each.name)
+            ),
             waiting=waiting,
             windows=sum(member.waits_for_window for member in members),
             unready=sum(not member.is_ready for member in serving),
@@ -192,6 +200,7 @@ class Turns:
                 waits=False,
                 waits_for_window=False,
                 trouble="",
+                obstacle="",
                 volunteers=False,
             )
 
@@ -251,5 +260,6 @@ def _member(status: TenantStatus, settings_digest: str) -> Member:
         waits=reason == "WaitingForTurn",
         waits_for_window=reason == "WaitingForWindow",
         trouble=stalled.message if stalled and is_harmed else "",
+        obstacle=trying.message if was_seen and trying and trying.reason in _OBSTACLES else "",
         volunteers=dict(status.labels).get(CANARY_LABEL) == "true",
     )

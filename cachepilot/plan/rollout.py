@@ -53,6 +53,7 @@ class Member:
         waits: Whether it waits for its turn.
         waits_for_window: Whether it waits for its maintenance window.
         trouble: Why a person has to act, or empty.
+        obstacle: What it waits for or tries again right now, or empty.
         volunteers: Whether its owner wants it to go first.
     """
 
@@ -65,6 +66,7 @@ class Member:
     waits: bool
     waits_for_window: bool
     trouble: str
+    obstacle: str
     volunteers: bool
 
 
@@ -207,7 +209,8 @@ def _verdict(
         return _PASSED if has_settled else replace(each, ready_since=ready_since)
     if each.ready_since:
         return "it was ready again, but did not stay so"
-    return "it did not become ready in time" if is_late else each
+    why = f": {member.obstacle}" if member.obstacle else ""
+    return f"it did not become ready in time{why}" if is_late else each
 
 
 def _let_go(

@@ -37,6 +37,7 @@ class RolloutStatus:
     Attributes:
         phase: ``halted``, ``looking``, ``canary``, ``batches`` or ``idle``.
         rollout: What was decided so far.
+        obstacles: (tenant, why) of those under way who do not get on.
         waiting: How many wait for a turn.
         windows: How many wait for a maintenance window first.
         unready: How many are out of service.
@@ -47,6 +48,7 @@ class RolloutStatus:
 
     phase: str
     rollout: Rollout
+    obstacles: tuple[tuple[TenantName, str], ...]
     waiting: int
     windows: int
     unready: int

@@ -168,6 +168,11 @@ def test_an_image_that_comes_soon_is_waited_for(engine, supplies):
     assert engine.images == {"redis:latest"}
 
 
+def refusal(words):
+    response = SimpleNamespace(status_code=500, url="", reason="Internal Server Error")
+    return docker.errors.APIError("500", response=response, explanation=words)
+
+
 @pytest.mark.parametrize(
     ("error", "lines", "expected", "words"),
     [
@@ -175,6 +180,28 @@ def test_an_image_that_comes_soon_is_waited_for(engine, supplies):
         (docker.errors.APIError("no route"), [], UnavailableError, "no route"),
         (None, [{"status": "x"}, {"error": "disk full"}], UnavailableError, "disk full"),
         (ValueError("surprise"), [], UnavailableError, "surprise"),
+        # As Docker 20.10 passes on what registries say: with a 500, or behind the first bytes.
+        (refusal("manifest unknown"), [], StalledError, "manifest unknown; correct"),
+        (refusal("unauthorized"), [], StalledError, "unauthorized"),
+        (
+            None,
+            [{"status": "x"}, {"error": "no matching manifest for linux/amd64"}],
+            StalledError,
+            "no matching manifest",
+        ),
+        (
+            refusal("received unexpected HTTP status: 503 Service Unavailable"),
+            [],
+            UnavailableError,
+            "503",
+        ),
+        (refusal("toomanyrequests: slow down"), [], UnavailableError, "slow down"),
+        (
+            refusal('Get "http://127.0.0.1:1/v2/": connect: connection refused'),
+            [],
+            UnavailableError,
+            "connection refused",
+        ),
     ],
 )
 def test_a_failure_reaches_whoever_asks_and_is_tried_again(

@@ -50,6 +50,15 @@ def test_it_tells_who_goes_and_who_waits(host):
         assert part in ended.out, ended.out
 
 
+def test_it_says_at_once_who_under_way_is_held_up_and_why(host):
+    turn = {**STATUS["underWay"][0], "message": "cannot pull image redis:9: no route"}
+    say(host, {**STATUS, "underWay": [turn]})
+    ended = host.run("rollout", "status")
+    assert ended.code == 0
+    for part in ("acme (held up, for 60s)", "Held up:\n  acme: cannot pull image redis:9: no rou"):
+        assert part in ended.out, ended.out
+
+
 def test_a_halt_is_degraded_and_says_the_way_out(host):
     say(host, HALTED)
     ended = host.run("rollout", "status")

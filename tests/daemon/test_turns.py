@@ -239,6 +239,46 @@ def test_an_engine_that_does_not_answer_has_given_nobody_the_new_defaults(host):
     assert host.turns.status().phase == "canary"
 
 
+def test_it_is_said_at_once_what_holds_up_whom_whose_turn_it_is(host):
+    host.all_wait()
+    assert host.turns.status().obstacles == ()
+    trying = Condition(
+        type=ConditionType.RECONCILING,
+        status=ConditionStatus.TRUE,
+        reason="Retrying",
+        message="cannot pull image redis:9.0: no route to host",
+        last_transition_time=NOON,
+    )
+    host.later(1)
+    host.publish("a", conditions=(not_ready("its image differs"), trying))
+    host.turns.decide()
+
+    assert host.turns.status().obstacles == (("a", trying.message),)
+    assert host.turns.status().phase == "canary"
+    # A registry that is down for a moment harms nobody; one that stays so ends in time.
+    host.later(601)
+    host.publish("a", conditions=(not_ready("its image differs"), trying))
+    host.turns.decide()
+    halted = host.store.kept.halted
+    assert halted.message == f"it did not become ready in time: {trying.message}"
+
+
+def test_an_image_that_no_registry_gives_halts_it_at_once(host):
+    host.all_wait()
+    stalled = replace(
+        not_ready("cannot pull image redis:9.0: manifest unknown"),
+        type=ConditionType.STALLED,
+        status=ConditionStatus.TRUE,
+        reason="ImageUnavailable",
+    )
+    host.later(1)
+    host.publish("a", conditions=(not_ready("its image differs"), stalled))
+    host.turns.decide()
+
+    assert host.store.kept.halted.message == stalled.message
+    assert "RolloutHalted" in {reason for reason, _ in host.events.told}
+
+
 def test_it_is_said_for_whom_everybody_waits_and_why(host):
     host.use()
     for name in "ac":

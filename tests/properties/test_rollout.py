@@ -55,6 +55,7 @@ class Fleet:
                 waits=waits and name not in self.closed | self.blind,
                 waits_for_window=waits and name in self.closed,
                 trouble="it is stalled" if name in self.stalled else "",
+                obstacle="its image is being fetched" if self.kinds[name] == SLOW else "",
                 volunteers=name in self.volunteers,
             )
 
@@ -254,7 +255,8 @@ def test_a_deadline_fails_who_never_comes_back():
     for _ in range(20):
         fleet.step(brief, "new")
     assert fleet.rollout.halted
-    assert "did not become ready in time" in fleet.rollout.halted.message
+    why = "it did not become ready in time: its image is being fetched"
+    assert fleet.rollout.halted.message == why
     assert fleet.has == {"a": "new"}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.scenarios.host import REDIS_7, REDIS_8
 from tests.scenarios.load import Load
+from tests.scenarios.registry import empty_registry
 from tests.scenarios.waiting import eventually
 
 # A connection that is cut off in its handshake leaves its socket to the collector.
@@ -152,6 +153,39 @@ def test_an_image_that_harms_the_canary_reaches_nobody_else(host, six, tagged, h
     eventually(lambda: rollout(host)["phase"] == "idle")
     # A memory-only server that was killed by hand has lost what it held.
     assert all(each.get("kept") == "yes" for each in (first, *serving) if each is not victim)
+
+
+def test_an_image_that_its_registry_does_not_have_halts_it_at_once(host, six):
+    """And not only behind a deadline that a slow but honest image may need."""
+    first, *others = sorted(six, key=lambda each: each.name)
+    patient = {**ROLLOUT, "deadline": "1h"}
+    with host.undisturbed(*others), empty_registry(host.slot.free_port(4)) as registry:
+        default_image(host, f"{registry}/redis:never", rollout=patient)
+        eventually(lambda: rollout(host)["phase"] == "halted", timeout=60)
+        said = host.ctl("rollout", "status", expect=6)
+        assert f"{first.name}: cannot pull image {registry}/redis:never: manifest unknown" in said
+    # Its clients are served all the same, by what was there.
+    assert image_of(first) == REDIS_7
+    assert first.get("kept") == "yes"
+    default_image(host, REDIS_7)
+    eventually(lambda: first.word == "Ready", timeout=60)
+
+
+def test_a_default_that_cannot_be_fetched_for_a_moment_is_told_and_waited_for(host, six):
+    first = min(six, key=lambda each: each.name)
+    patient = {**ROLLOUT, "deadline": "1h"}
+    default_image(host, NO_SUCH, rollout=patient)
+    eventually(lambda: "connection refused" in host.ctl("rollout", "status"), timeout=60)
+    assert f"{first.name} (held up, for" in host.ctl("rollout", "status")
+    assert rollout(host)["phase"] == "canary"
+    host.engine.images.get(REDIS_8).tag(NO_SUCH)
+    try:
+        all_have(six, NO_SUCH)
+        default_image(host, REDIS_8)
+        all_have(six, REDIS_8)
+    finally:
+        host.engine.images.remove(NO_SUCH, force=True)
+    assert all(each.get("kept") == "yes" for each in six)
 
 
 def test_a_daemon_that_is_killed_in_the_middle_goes_on_where_it_was(host, six):
