@@ -26,7 +26,7 @@ from cachepilot.adapters.redis_sample import (
 )
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
-from cachepilot.errors import StalledError, UnavailableError, WaitingError
+from cachepilot.errors import StalledError, UnavailableError
 from cachepilot.observe.replacement import Note, NotedDatabase, NotedKey
 from cachepilot.spec.document import TenantName
 
@@ -57,17 +57,13 @@ class DataComparison(Ordering):
         self._replacements = replacements
         self._utc_now = utc_now
 
-    def note_data(
-        self, tenant_name: TenantName, *, instance: int, pause: timedelta, saved: bool
-    ) -> None:
+    def note_data(self, tenant_name: TenantName, *, instance: int, pause: timedelta) -> None:
         """Pause writes for *pause*, then record what the server holds."""
         with self._order(tenant_name, instance, "note the data", reason="NoteFailed") as client:
             now = self._utc_now()
             client.client_pause(int(pause.total_seconds() * 1000), all=False)
             try:
                 info: dict[str, Any] = client.info(*_SECTIONS)
-                if saved:
-                    _refuse_unsaved(tenant_name, info)
                 databases = databases_of(info)
                 sample = self._sample(tenant_name, instance, databases)
             except BaseException:
@@ -129,12 +125,6 @@ class DataComparison(Ordering):
             raise redis.exceptions.ConnectionError(why(error)) from error
         finally:
             daemon.acl_deluser(READER)
-
-
-def _refuse_unsaved(tenant_name: TenantName, info: dict[str, Any]) -> None:
-    """Raise WaitingError if clients were told yes behind the save, as its pause ran out."""
-    if info.get("rdb_changes_since_last_save") != 0:
-        raise WaitingError(f"{tenant_name} took writes behind its save; it has to be saved again")
 
 
 def counts_differ(note: Note, info: dict[str, Any]) -> str:

@@ -91,14 +91,8 @@ class ReplacementServer(Protocol):
             StalledError: The rewrite failed (reason ``RewriteFailed``).
         """
 
-    def note_data(
-        self, tenant_name: TenantName, *, instance: int, pause: timedelta, saved: bool
-    ) -> None:
-        """Pause writes for *pause*, then record what the server holds.
-
-        Raises:
-            WaitingError: All of it should be *saved*, and it took a write since; writes are back.
-        """
+    def note_data(self, tenant_name: TenantName, *, instance: int, pause: timedelta) -> None:
+        """Pause writes for *pause*, then record what the server holds."""
 
     def compare_data(self, tenant_name: TenantName, *, instance: int) -> None:
         """Return if the server holds what was noted, but for what expired or was evicted.

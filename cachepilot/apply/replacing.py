@@ -73,8 +73,8 @@ def _tell(action: a.ReplacementServerAction, writers: Writers) -> None:
     match action:
         case a.RewriteAppendOnly():
             server.rewrite_append_only(name, instance=instance)
-        case a.NoteData(pause=pause, saved=saved):
-            server.note_data(name, instance=instance, pause=pause, saved=saved)
+        case a.NoteData(pause=pause):
+            server.note_data(name, instance=instance, pause=pause)
         case a.CompareData():
             server.compare_data(name, instance=instance)
         case _:

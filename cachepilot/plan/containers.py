@@ -11,6 +11,7 @@ from cachepilot.plan.actions import (
     Action,
     AwaitServer,
     FinishRestart,
+    RemoveContainer,
     RenameContainer,
     RestartContainer,
     ResumeWrites,
@@ -19,7 +20,7 @@ from cachepilot.plan.actions import (
 from cachepilot.plan.birth import PATIENCE, plan_birth, plan_prerequisites, plan_start, roomy
 from cachepilot.plan.held_back import made_from
 from cachepilot.plan.live import resources_cause
-from cachepilot.plan.persistence import plan_clean_start
+from cachepilot.plan.persistence import mode_in_force, plan_clean_start
 from cachepilot.plan.replacement import (
     departure_cause,
     plan_departure,
@@ -73,21 +74,39 @@ def plan_server(
             spec, seen, reservation, rules, directives, memory, begun.cause, asked
         )
     elif container is None:
-        yield from plan_prerequisites(spec, seen, reservation, rules)
-        yield from plan_clean_start(spec, seen)
-        workload = made_from(wanted_workload(spec, reservation, instance=memory.instance), seen)
-        yield from plan_sandbox(spec, seen, reservation, "no container")
-        yield from plan_birth(spec, workload, "no container", instance=memory.instance)
-        yield from plan_wish(spec, seen)
+        yield from _plan_missing(spec, seen, reservation, rules, "no container")
     elif container.liveness is Liveness.PAUSED:
         yield plan_thaw(spec, container)
     elif cause := departure_cause(spec, seen, reservation, directives):
         yield from plan_departure(spec, seen, reservation, rules, directives, memory, cause, asked)
+    elif container.liveness is Liveness.DEAD:
+        cause = "Docker is removing it, or gave up"
+        yield from _plan_giving_up(spec, seen)
+        yield RemoveContainer(
+            tenant_name=spec.name,
+            cause=cause,
+            container_id=container.container_id,
+            digest=container.digest,
+        )
+        yield from _plan_missing(spec, seen, reservation, rules, cause)
     else:
         yield from _plan_giving_up(spec, seen)
         yield from plan_name(spec, container, Role.SERVER)
         yield from plan_sandbox_up(spec, seen, reservation)
         yield from _plan_liveness(spec, seen, container)
+
+
+def _plan_missing(
+    spec: TenantSpec, seen: Snapshot, reservation: Reservation, rules: Rules, cause: str
+) -> Iterator[Action]:
+    """Yield a container for the data that is there."""
+    instance = seen.memory.instance
+    yield from plan_prerequisites(spec, seen, reservation, rules)
+    yield from plan_clean_start(spec, seen)
+    workload = made_from(wanted_workload(spec, reservation, instance=instance), seen)
+    yield from plan_sandbox(spec, seen, reservation, cause)
+    yield from plan_birth(spec, workload, cause, instance=instance)
+    yield from plan_wish(spec, seen)
 
 
 def plan_wish(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
@@ -131,7 +150,8 @@ def _plan_lost_trial(
     yield from plan_sandbox(spec, seen, reservation, begun.cause)
     yield from plan_birth(spec, workload, begun.cause, instance=begun.instance)
     has_note = begun.note is not None
-    yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)
+    mode = mode_in_force(spec, seen)
+    yield from plan_proof_of_data(spec, reservation, directives, begun, mode, has_note=has_note)
 
 
 def _plan_giving_up(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
@@ -163,7 +183,7 @@ def _plan_liveness(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -
             yield from plan_clean_start(spec, seen)
             yield from _plan_restart(spec, seen, container, "it crashes again and again")
             yield from plan_wish(spec, seen)
-        case Liveness.RUNNING | Liveness.DEAD | Liveness.PAUSED:
+        case Liveness.RUNNING | Liveness.PAUSED | Liveness.DEAD:
             if restarted_already(spec, seen):
                 yield from plan_wish(spec, seen)
 

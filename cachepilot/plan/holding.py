@@ -16,8 +16,7 @@ from cachepilot.observe.snapshot import Liveness, Published, Role, SeenServer, S
 from cachepilot.plan.actions import Action, Disruption, FenceServer, Plan, interrupts
 from cachepilot.plan.hand_over.need import patience_to_copy
 from cachepilot.plan.held_back import target_of
-from cachepilot.plan.persistence import mode_in_force
-from cachepilot.plan.restart_length import restart_length
+from cachepilot.plan.restart_length import preparation_length, restart_length
 from cachepilot.plan.sandbox import stranded_cause
 from cachepilot.plan.server_config import DATABASES
 from cachepilot.plan.shape import PLAIN_PORT, TLS_PORT
@@ -82,7 +81,8 @@ def why_wait(spec: TenantSpec, seen: Snapshot, disturbing: Action, now: datetime
         return None
     # What takes longer than half a window would never begin if it had to fit; so it may begin in
     # the first half.
-    if window.has_room(now, min(length_of(spec, seen), window.duration / 2)):
+    length = preparation_length(_used(spec, seen)) + length_of(spec, seen)
+    if window.has_room(now, min(length, window.duration / 2)):
         return None
     until = window.next_opening(now)
     opens = f"that opens {_said(window, until)}" if until else "that never opens again"
@@ -106,8 +106,11 @@ def wait_for_turn(plan: Plan, turn: Turn) -> Wait:
 
 def length_of(spec: TenantSpec, seen: Snapshot) -> timedelta:
     """Return about how long clients would wait while the server of *seen* is restarted."""
-    used = seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
-    return restart_length(used, mode_in_force(spec, seen))
+    return restart_length(_used(spec, seen))
+
+
+def _used(spec: TenantSpec, seen: Snapshot) -> int:
+    return seen.server.used_memory if isinstance(seen.server, SeenServer) else spec.memory_max
 
 
 def in_force_meanwhile(spec: TenantSpec, seen: Snapshot) -> TenantSpec:

@@ -48,14 +48,20 @@ def plan_first_mode(spec: TenantSpec, seen: Snapshot) -> Iterator[Action]:
 
 
 def plan_mode_change(
-    spec: TenantSpec, seen: Snapshot, server: SeenServer, *, uid: int, certificate: int
+    spec: TenantSpec,
+    seen: Snapshot,
+    server: SeenServer,
+    *,
+    uid: int,
+    certificate: int,
+    cause: str = "",
 ) -> Iterator[Action]:
     """Yield the steps from the mode in force to the wanted one, on a running server."""
     before, after = mode_in_force(spec, seen), spec.persistence
     name, instance = spec.name, seen.memory.instance
     if before is after or server.loading:
         return
-    cause = f"persistence changes from {before} to {after}"
+    cause = cause or f"persistence changes from {before} to {after}"
     directives = wanted_directives(spec, certificate=certificate, persistence=after)
     write = WriteConfiguration(
         tenant_name=name, cause=cause, instance=instance, uid=uid, text=render(directives)

@@ -32,6 +32,7 @@ from cachepilot.plan.actions import (
 from cachepilot.plan.birth import plan_birth, plan_prerequisites
 from cachepilot.plan.guard import data_format_of_server
 from cachepilot.plan.held_back import keep, target_of
+from cachepilot.plan.logged_writes import logged, plan_logging
 from cachepilot.plan.persistence import AOF, NONE, RDB, mode_in_force, plan_clean_start, plan_quiet
 from cachepilot.plan.sandbox import plan_sandbox
 from cachepilot.plan.server_config import (
@@ -45,6 +46,7 @@ from cachepilot.plan.shape import engine_of, stop_timeout, wanted_workload
 from cachepilot.plan.stopping import must_kill, patience_to_stop, stop_cause
 from cachepilot.plan.trial import plan_proof_of_data
 from cachepilot.plan.users import wanted_users
+from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.rules import Rules
 from cachepilot.spec.tenant import TenantSpec
 
@@ -78,16 +80,19 @@ def plan_departure(
         yield BeginReplacement(tenant_name=spec.name, cause=cause, replacement=begun)
     if begun is None:
         return
-    noting = seen.loaded_server is not None
+    noting = container is not None and container.liveness in _ALIVE and bool(seen.loaded_server)
+    if noting:
+        directives = logged(directives)
     yield from _plan_staging(spec, seen, reservation, directives, memory, begun)
     if container is not None:
-        yield from _plan_farewell(spec, seen, container, cause)
-    yield from _plan_hand_over(spec, seen, reservation, begun, container, saved=noting)
+        yield from _plan_farewell(spec, seen, rules, memory, container, cause)
+    mode = AOF if noting else mode_in_force(spec, seen)
+    yield from _plan_hand_over(spec, seen, reservation, begun, container, mode)
     workload = successor(spec, reservation, begun)
     yield from plan_sandbox(spec, seen, reservation, cause)
     yield from plan_birth(spec, workload, cause, instance=begun.instance)
     has_note = noting or begun.note is not None
-    yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)
+    yield from plan_proof_of_data(spec, reservation, directives, begun, mode, has_note=has_note)
 
 
 def departure_cause(
@@ -124,7 +129,7 @@ def restarted_already(spec: TenantSpec, seen: Snapshot) -> bool:
 def continued(seen: Snapshot) -> Replacement | None:
     """Return the replacement under way, if the server before stopped right behind its note.
 
-    What it held is on disk then: saved before the note, or by itself while it ended.
+    It logged every write, so what it held is on disk then.
     """
     begun, container = seen.memory.replacement, seen.container(Role.SERVER)
     if begun is None or begun.instance == seen.memory.instance:
@@ -134,8 +139,7 @@ def continued(seen: Snapshot) -> Replacement | None:
     ended = container.finished_at
     rests = container.liveness in (Liveness.EXITED, Liveness.CREATED)
     is_known = begun.note is not None and ended is not None and ended <= begun.note.until
-    has_saved = seen.memory.persistence is not RDB or container.exit_code == 0
-    return begun if rests and is_known and has_saved else None
+    return begun if rests and is_known and seen.memory.persistence is AOF else None
 
 
 def successor(spec: TenantSpec, reservation: Reservation, begun: Replacement) -> Workload:
@@ -158,13 +162,17 @@ def _begin(
 ) -> Replacement:
     before = seen.memory.replacement
     number = before.instance if before else seen.memory.instance + 1
+    kept = keep(spec, seen, container)
+    if before:
+        # What it was given since is for the log alone.
+        kept = replace(kept, memory=before.kept.memory)
     return Replacement(
         cause=cause,
         target=target,
         wish=_wish(spec, seen),
         former=seen.memory.instance,
         instance=number,
-        kept=keep(spec, seen, container),
+        kept=kept,
         begun=seen.at,
         staged=before.staged if before else False,
     )
@@ -202,20 +210,29 @@ def _plan_staging(
 
 
 def _plan_farewell(
-    spec: TenantSpec, seen: Snapshot, container: SeenContainer, cause: str
+    spec: TenantSpec,
+    seen: Snapshot,
+    rules: Rules,
+    memory: Memory,
+    container: SeenContainer,
+    cause: str,
 ) -> Iterator[Action]:
     """Yield the end of the server before; what it held is noted while nobody can write."""
     name, number, server = spec.name, seen.memory.instance, seen.loaded_server
     if container.liveness not in _ALIVE:
         yield from plan_clean_start(spec, seen)
         return
-    yield from plan_quiet(spec, seen, cause)
     if server:
+        uid = memory.reservation.uid if memory.reservation else 0
         if mode_in_force(spec, seen) is AOF:
+            yield from plan_quiet(spec, seen, cause)
             yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=number)
+        else:
+            yield from plan_logging(
+                spec, seen, server, rules, uid=uid, certificate=memory.certificate
+            )
         pause = 2 * stop_timeout(server.used_memory)
-        saved = mode_in_force(spec, seen) is NONE
-        yield NoteData(tenant_name=name, cause=cause, instance=number, pause=pause, saved=saved)
+        yield NoteData(tenant_name=name, cause=cause, instance=number, pause=pause)
     yield StopContainer(
         tenant_name=name,
         cause=cause,
@@ -231,11 +248,10 @@ def _plan_hand_over(
     reservation: Reservation,
     begun: Replacement,
     container: SeenContainer | None,
-    *,
-    saved: bool,
+    mode: PersistenceMode,
 ) -> Iterator[Action]:
-    name, mode, cause = spec.name, mode_in_force(spec, seen), "the server before has stopped"
-    if mode is RDB and container and container.exit_code and not (saved or begun.note):
+    name, cause = spec.name, "the server before has stopped"
+    if mode is RDB and container and container.exit_code:
         cause = f"the server before ended with exit code {container.exit_code}, maybe unsaved"
     yield CarryData(
         tenant_name=name,
@@ -243,7 +259,7 @@ def _plan_hand_over(
         source=begun.former,
         instance=begun.instance,
         uid=reservation.uid,
-        dump=mode is RDB or (mode is NONE and (saved or seen.memory.load_once)),
+        dump=mode is RDB or (mode is NONE and seen.memory.load_once),
         append_only=mode is AOF,
     )
     if container is not None:

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from cachepilot.spec.document import PersistenceMode
-
 _FIXED = 1.0
 _SAVED, _LOADED = 60e6, 50e6
 
 
-def restart_length(used_memory: int, persistence: PersistenceMode) -> timedelta:
+def restart_length(used_memory: int) -> timedelta:
     """Return about how long a planned restart keeps clients waiting, in whole seconds.
+
+    Everything is on disk before the server stops, so only the loading grows with the data.
 
     Args:
         used_memory: Bytes that the server holds now.
-        persistence: The mode its data is kept in. With an append-only file everything is on disk
-            before the server stops; otherwise it has to be saved while nobody may write.
     """
-    saving = 0.0 if persistence is PersistenceMode.AOF else used_memory / _SAVED
-    return timedelta(seconds=round(_FIXED + saving + used_memory / _LOADED))
+    return timedelta(seconds=round(_FIXED + used_memory / _LOADED))
+
+
+def preparation_length(used_memory: int) -> timedelta:
+    """Return about how long everything takes to get to disk before, which clients do not notice.
+
+    Args:
+        used_memory: Bytes that the server holds now.
+    """
+    return timedelta(seconds=round(used_memory / _SAVED))

@@ -96,8 +96,7 @@ def wanted_directives(
         "appenddirname": "appendonlydir",
         "maxmemory": str(spec.memory_max),
         "maxmemory-policy": spec.memory_policy,
-        "appendonly": "yes" if persistence is PersistenceMode.AOF else "no",
-        "save": _SAVE_POINTS if persistence is PersistenceMode.RDB else "",
+        **with_mode(persistence),
         "databases": DATABASES,
         # A copy of the data is taken by replication; waiting for a second replica that never
         # comes would cost five seconds each time.
@@ -125,6 +124,14 @@ def wanted_directives(
     limits = _buffer_classes(f"{untold[_BUFFERS]} {found[_BUFFERS]}")
     found[_BUFFERS] = " ".join(" ".join((kind, *limit)) for kind, limit in limits.items())
     return found
+
+
+def with_mode(persistence: PersistenceMode) -> Directives:
+    """Return the directives that make the mode."""
+    return {
+        "appendonly": "yes" if persistence is PersistenceMode.AOF else "no",
+        "save": _SAVE_POINTS if persistence is PersistenceMode.RDB else "",
+    }
 
 
 def closed(directives: Directives) -> Directives:

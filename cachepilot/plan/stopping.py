@@ -14,7 +14,6 @@ from cachepilot.plan.actions import (
     RemoveContainer,
     StopContainer,
     UnpauseContainer,
-    Workload,
 )
 from cachepilot.plan.drift import shape_drift
 from cachepilot.plan.persistence import (
@@ -135,17 +134,10 @@ def stop_cause(
     """Return why a server has to be stopped that might serve on, for itself or for its sandbox."""
     workload = wanted_workload(spec, reservation, instance=seen.memory.instance)
     return (
-        replace_cause(container, workload)
+        shape_drift(workload.shape, container.shape)
         or sandbox_cause(spec, seen, reservation)
         or stranded_cause(seen, container)
     )
-
-
-def replace_cause(container: SeenContainer, workload: Workload) -> str | None:
-    """Return why only a new container will do, or None."""
-    if container.liveness is Liveness.DEAD:
-        return "Docker is removing it, or gave up"
-    return shape_drift(workload.shape, container.shape)
 
 
 def must_kill(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> bool:

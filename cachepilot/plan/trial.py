@@ -36,6 +36,7 @@ from cachepilot.plan.restart_length import restart_length
 from cachepilot.plan.server_config import Directives, opening, render
 from cachepilot.plan.shape import engine_of
 from cachepilot.plan.stopping import plan_thaw
+from cachepilot.spec.document import PersistenceMode
 from cachepilot.spec.tenant import TenantSpec
 
 # A failed server has nothing to save.
@@ -47,10 +48,10 @@ _TAKEN_DOWN = frozenset({0, 137, 143, 255})
 
 def plan_proof_of_data(
     spec: TenantSpec,
-    seen: Snapshot,
     reservation: Reservation,
     directives: Directives,
     begun: Replacement,
+    mode: PersistenceMode,
     *,
     has_note: bool,
 ) -> Iterator[Action]:
@@ -59,7 +60,7 @@ def plan_proof_of_data(
     if has_note:
         yield CompareData(tenant_name=name, cause="it has loaded its data", instance=number)
     yield AcceptReplacement(tenant_name=name, cause=cause)
-    if mode_in_force(spec, seen) is NONE:
+    if mode is NONE:
         # Before anybody writes: a crash from now on must not bring back what is saved there.
         loaded = "the saved data is loaded"
         yield DiscardDump(tenant_name=name, cause=loaded, instance=number)
@@ -97,7 +98,8 @@ def plan_trial(
     elif seen.loaded_server is None:
         cause = "it is on trial and does not answer yet"
         yield AwaitServer(tenant_name=spec.name, cause=cause, instance=number, patience=PATIENCE)
-    yield from plan_proof_of_data(spec, seen, reservation, directives, begun, has_note=has_note)
+    mode = mode_in_force(spec, seen)
+    yield from plan_proof_of_data(spec, reservation, directives, begun, mode, has_note=has_note)
 
 
 def failure_of(spec: TenantSpec, seen: Snapshot) -> Blocked | None:
@@ -202,5 +204,5 @@ def _flaw(spec: TenantSpec, seen: Snapshot, container: SeenContainer) -> str:
         return ""
     if server.engine is not engine_of(container.shape.image):
         return f"the image runs {server.engine}, its name says otherwise"
-    patience = _SILENCE + 10 * restart_length(spec.memory_max, NONE)
+    patience = _SILENCE + 10 * restart_length(spec.memory_max)
     return "it loads and loads" if server.loading and seen.at - since > patience else ""

@@ -56,8 +56,8 @@ def tell(bench, made, verb, **words):
     return getattr(bench.writers.server, verb)(made.name, instance=1, **words)
 
 
-def note(bench, made, *, pause=PAUSE, saved=False):
-    tell(bench, made, "note_data", pause=pause, saved=saved)
+def note(bench, made, *, pause=PAUSE):
+    tell(bench, made, "note_data", pause=pause)
     return bench.readers.memory.recall(made.name).replacement.note
 
 
@@ -78,26 +78,6 @@ def test_nobody_writes_behind_a_note(bench, made):
     assert not bench.write(made, 6)
     tell(bench, made, "resume_writes")
     assert bench.write(made, 6)
-
-
-def test_what_was_saved_a_moment_ago_is_noted(bench, made):
-    bench.write(made, 5)
-    tell(bench, made, "save", pause=PAUSE)
-
-    assert note(bench, made, saved=True)
-
-
-def test_a_write_behind_the_save_is_not_noted_and_nobody_is_kept_waiting(bench, made):
-    bench.write(made, 5)
-    tell(bench, made, "save", pause=PAUSE)
-    tell(bench, made, "resume_writes")
-    bench.write(made, 6)
-
-    with pytest.raises(WaitingError):
-        note(bench, made, saved=True)
-
-    assert bench.readers.memory.recall(made.name).replacement.note is None
-    assert bench.write(made, 7)
 
 
 def test_nobody_is_stopped_whose_clients_may_write_before_it_has_ended(bench, made):

@@ -2,21 +2,19 @@
 
 from datetime import timedelta
 
-import pytest
-
-from cachepilot.plan.restart_length import restart_length
-from cachepilot.spec.document import PersistenceMode
+from cachepilot.plan.restart_length import preparation_length, restart_length
 
 MB = 1_000_000
 
 
-@pytest.mark.parametrize("mode", PersistenceMode)
-def test_an_empty_server_is_back_after_a_second(mode):
-    assert restart_length(MB, mode) == timedelta(seconds=1)
+def test_an_empty_server_is_back_after_a_second():
+    assert restart_length(MB) == timedelta(seconds=1)
+    assert preparation_length(MB) == timedelta()
 
 
-def test_what_has_to_be_saved_first_takes_longer():
-    lengths = [restart_length(300 * MB, mode) for mode in PersistenceMode]
+def test_what_has_to_be_loaded_takes_longer():
+    assert restart_length(300 * MB) == timedelta(seconds=7)
 
-    assert min(lengths) == restart_length(300 * MB, PersistenceMode.AOF) == timedelta(seconds=7)
-    assert max(lengths) == timedelta(seconds=12)
+
+def test_what_gets_to_disk_beside_the_traffic_takes_its_time_too():
+    assert preparation_length(300 * MB) == timedelta(seconds=5)

@@ -293,6 +293,25 @@ def test_whoever_leaves_a_sandbox_that_crashes_is_not_put_back_into_it(cut):
     assert world.memory("acme").held_back is None
 
 
+@pytest.mark.parametrize("mode", [PersistenceMode.NONE, PersistenceMode.RDB])
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_wish_that_is_withdrawn_leaves_the_mode_and_the_room_as_they_were(cut, mode):
+    world, spec = FakeWorld(images={GOOD}), tenant("acme", image=GOOD, persistence=mode)
+    visit(world, spec)
+    world.write("acme", 7)
+    room = world.containers["acme"].resources
+
+    visit(world, replace(spec, restarted_at=WISH), cut=cut)
+    for _ in range(3):
+        visit(world, spec)
+
+    memory = world.memory("acme")
+    assert (memory.persistence, world.disk("acme", memory.instance).append_only) == (mode, None)
+    assert world.servers["acme"].data == 7
+    assert world.containers["acme"].resources == room
+    assert complaints(world, spec) == []
+
+
 @pytest.mark.parametrize("when", range(2, 40))
 def test_a_server_that_somebody_kills_behind_its_note_is_replaced_by_what_it_saved(when):
     """Of what a snapshot's mode never promised, no comparison can be made."""

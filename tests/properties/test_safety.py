@@ -243,19 +243,38 @@ def test_a_running_server_is_stopped_before_its_container_is_removed(spec, seen,
 
 @anything
 @given(specs, snapshots(), rules, days)
-def test_data_in_memory_only_is_saved_before_a_planned_stop(spec, seen, under, ahead):
+def test_a_planned_stop_of_a_server_that_goes_on_comes_behind_a_complete_log_of_its_writes(
+    spec, seen, under, ahead
+):
     found = plan(spec, seen, under, ahead).actions
     stops = (a.StopContainer, a.RestartContainer)
     at = next((n for n, action in enumerate(found) if isinstance(action, stops)), None)
-    mode = seen.memory.persistence or spec.persistence
     answers = isinstance(seen.server, SeenServer) and not seen.server.loading
-    if at is None or mode is not PersistenceMode.NONE or not answers or not spec.serves:
+    if at is None or not answers or not spec.serves or seen.memory.on_trial:
         return
 
-    before = [type(action) for action in found[:at]]
-    if a.NoteData in before:
-        assert before.pop() is a.NoteData
-    assert before[-3:] == [a.ExpectDump, a.SetDirectives, a.SaveDataset]
+    before = found[:at]
+    assert isinstance(before[-1], a.NoteData)
+    said = [type(action) for action in before]
+    log = a.AwaitRewrite if a.AwaitRewrite in said else a.RewriteAppendOnly
+    told = [
+        value
+        for action in before
+        if isinstance(action, a.SetDirectives)
+        for name, value in action.directives
+        if name == "appendonly"
+    ]
+    mode = seen.memory.persistence or spec.persistence
+    logs = told == ["yes"] or (not told and seen.server.directive("appendonly") == "yes")
+    remembered = a.RememberPersistence(
+        tenant_name=spec.name, cause=before[said.index(log)].cause, mode=PersistenceMode.AOF
+    )
+    assert logs
+    if mode is not PersistenceMode.AOF:
+        # Only once all of it is in the log may a start load that.
+        assert said.index(log) < before.index(remembered)
+    carried = next(action for action in found if isinstance(action, a.CarryData))
+    assert (carried.dump, carried.append_only) == (False, True)
 
 
 @anything

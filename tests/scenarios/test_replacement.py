@@ -122,17 +122,35 @@ def test_a_server_that_does_not_start_is_taken_back_with_every_acknowledged_writ
 def test_a_server_whose_last_save_fails_serves_on_until_it_can_save(fleet, image):
     tenant = fleet.tenant(f"full-{image.split('/')[1][:5]}")
     tenant.write(with_image(image, "rdb")).settle()
-    run_id = tenant.run_id()
     # A save beside the server works, but not the one that it makes as it ends.
     obstacle = tenant.data / "temp-1.rdb"
     obstacle.mkdir()
 
+    tenant.edit({"state": "stopped"})
+    assert "last words" in tenant.stalled("SaveFailed")["message"]
+    tenant.put(late="yes")
+    obstacle.rmdir()
+    tenant.settle("Stopped")
+    tenant.edit({"state": "running"}).settle()
+
+    assert tenant.get("late") == "yes"
+
+
+@pytest.mark.parametrize("image", [REDIS_7, VALKEY_8], ids=["redis7", "valkey8"])
+@pytest.mark.parametrize("mode", ["none", "rdb"])
+def test_a_server_that_cannot_log_its_writes_serves_on_until_it_can(fleet, image, mode):
+    tenant = fleet.tenant(f"full-{image.split('/')[1][:5]}-{mode}")
+    tenant.write(with_image(image, mode)).settle()
+    run_id = tenant.run_id()
+    obstacle = tenant.data / "appendonlydir"
+    obstacle.write_text("in its way")
+
     with Load(tenant, None, None) as load:
         tenant.edit({"restartedAt": "2026-03-01T12:00:00Z"})
-        assert "last words" in tenant.stalled("SaveFailed")["message"]
+        assert "appendonly" in tenant.stalled("DirectiveRefused")["message"]
         tenant.put(late="yes")
         assert tenant.run_id() == run_id
-        obstacle.rmdir()
+        obstacle.unlink()
         tenant.settle()
         load.go_on()
 

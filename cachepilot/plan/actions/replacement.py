@@ -123,17 +123,12 @@ class RewriteAppendOnly(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteData(BaseAction):
-    """Pause writes, then count the keys and remember a sample of them.
-
-    Attributes:
-        saved: Whether it saved all it holds a moment ago, and will not do so again.
-    """
+    """Pause writes, then count the keys and remember a sample of them."""
 
     disruption: ClassVar[Disruption] = Disruption.RESTART
 
     instance: int
     pause: timedelta
-    saved: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
