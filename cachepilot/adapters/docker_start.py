@@ -19,6 +19,7 @@ from cachepilot.adapters.docker_client import engine_errors
 from cachepilot.adapters.docker_inspect import Json
 
 _JOIN = "container:"
+_JOINED_IS_GONE = "No such container"
 _HOST_MODES = frozenset({"", "default", "host", "none"})
 
 
@@ -70,7 +71,18 @@ def start_container(client: docker.APIClient, name: str) -> None:
             return
     if home and not attached:
         client.connect_container_to_network(container_id, home)
-    client.start(container_id)
+    _start(client, container_id)
+
+
+def _start(client: docker.APIClient, container_id: str) -> None:
+    try:
+        client.start(container_id)
+    except docker.errors.APIError as error:
+        # What a newer Docker takes for its own fault: the container is gone that this one was to
+        # join.
+        if _JOINED_IS_GONE in str(error.explanation):
+            raise docker.errors.NotFound(str(error), explanation=error.explanation) from error
+        raise
 
 
 def _home(inspected: Json) -> str:

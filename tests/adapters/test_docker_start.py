@@ -14,7 +14,8 @@ from cachepilot.adapters.docker_start import start_container
 class Client:
     """Remembers one container and what is asked about it."""
 
-    def __init__(self, *, attached=("br",), mode="br", port=0, refused=(), **state):
+    def __init__(self, *, attached=("br",), mode="br", port=0, refused=(), words="", **state):
+        self.words = words
         self.attached, self.state, self.refused = set(attached), state, list(refused)
         self.host = {
             "NetworkMode": mode,
@@ -51,7 +52,7 @@ class Client:
         self.asked.append(what)
         if what in self.refused:
             self.refused.remove(what)
-            raise docker.errors.APIError(f"cannot {what}")
+            raise docker.errors.APIError(f"cannot {what}", explanation=self.words)
 
 
 @pytest.fixture
@@ -111,6 +112,23 @@ def test_a_port_that_only_root_may_open_is_docker_s_to_try(monkeypatch):
     start_container(client, "cachepilot-acme")
 
     assert client.asked == ["disconnect", "start", "connect"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("joining network namespace of container: No such container: abc", docker.errors.NotFound),
+        ("cannot join network of a non running container: abc", docker.errors.APIError),
+    ],
+)
+def test_a_container_whose_network_went_with_another_is_told_from_one_that_waits(words, error):
+    client = Client(attached=(), mode="container:abc", refused=["start"], words=words)
+
+    with pytest.raises(docker.errors.APIError) as raised:
+        start_container(client, "cachepilot-acme")
+
+    assert type(raised.value) is error
+    assert raised.value.explanation == words
 
 
 def test_what_docker_does_not_put_on_its_network_does_not_run_on_without():
