@@ -62,7 +62,13 @@ class ImageExaminer:
         try:
             with engine_errors(f"cannot run the server of image {image}"):
                 client.start(container)
+            # Whether it was the program or the engine that was late, the next question tells.
+            with suppress(UnavailableError), engine_errors("cannot wait"):
                 client.wait(container, timeout=_PATIENCE)
+            with engine_errors(f"cannot run the server of image {image}"):
+                if client.inspect_container(container)["State"]["Running"]:
+                    late = f"its {engine}-server does not say its version within {_PATIENCE} s"
+                    return _unfit(content, late)
                 said: bytes = client.logs(container)
         except docker.errors.NotFound as error:
             return _unfit(
