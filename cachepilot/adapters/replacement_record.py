@@ -48,10 +48,14 @@ class ReplacementRecord:
             begun = memory.on_trial
             if begun is None:
                 return memory
+            failed = _still_held_back(memory, begun)
+            if failed:
+                # Its data may have been rewritten by what the image's name stands for by now.
+                failed = replace(failed, kept=replace(failed.kept, image_id=""))
             return replace(
                 memory,
                 replacement=None,
-                held_back=None,
+                held_back=failed,
                 outgoing=with_number(memory.outgoing, begun.former),
                 restarted_at=begun.wish or memory.restarted_at,
                 restart_wish=None,
@@ -80,17 +84,20 @@ class ReplacementRecord:
             if begun is None or begun.failure is None:
                 return memory
             reason, message = begun.failure
+            failed = HeldBack(
+                target=begun.target,
+                image_id=begun.failed_image,
+                kept=begun.kept,
+                reason=reason,
+                message=message,
+            )
+            if before := _still_held_back(memory, begun):
+                failed = replace(before, kept=begun.kept)
             return replace(
                 memory,
                 instance=begun.former,
                 replacement=None,
-                held_back=HeldBack(
-                    target=begun.target,
-                    image_id=begun.failed_image,
-                    kept=begun.kept,
-                    reason=reason,
-                    message=message,
-                ),
+                held_back=failed,
                 outgoing=with_number(memory.outgoing, begun.instance),
                 restarted_at=begun.wish or memory.restarted_at,
                 restart_wish=None,
@@ -187,3 +194,13 @@ class ReplacementRecord:
 def with_number(numbers: tuple[int, ...], number: int) -> tuple[int, ...]:
     """Return *numbers* in order, with *number* among them once."""
     return tuple(sorted({*numbers, number}))
+
+
+def _still_held_back(memory: Memory, begun: Replacement) -> HeldBack | None:
+    """Return what failed before, if *begun* was about what serves instead of it.
+
+    Whether that came up again or not, it says nothing about what the document asks for. Once that
+    is something else, the failure is forgotten before anything is begun.
+    """
+    failed = memory.held_back
+    return failed if failed and failed.target != begun.target else None

@@ -11,7 +11,7 @@ from cachepilot.adapters.records import Records
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.staging import StagedFolders
 from cachepilot.errors import StalledError, WaitingError
-from cachepilot.observe.replacement import Kept, Replacement
+from cachepilot.observe.replacement import HeldBack, Kept, Replacement
 from cachepilot.spec.document import AccessMode
 from tests.fakes.world import NOON
 
@@ -165,3 +165,43 @@ def test_going_back_remembers_what_failed_and_that_its_wish_was_tried(folders, r
     assert memory.held_back is not None
     assert replace(memory.held_back, kept=BEGUN.kept) == memory.held_back
     assert (memory.held_back.image_id, memory.held_back.reason) == ("sha256:b", "UpgradeFailed")
+
+
+@pytest.fixture
+def end_attempt(folders, records, tmp_path):
+    """Return what begins and ends BEGUN where something failed before, and tells what is held."""
+
+    def end(failed, *, good):
+        memory = Records(RootPaths(tmp_path), owners=False)
+        memory.amend("acme", lambda before: replace(before, held_back=failed))
+        records.switch_instance("acme", instance=2)
+        if good:
+            records.accept_replacement("acme")
+        else:
+            records.condemn_replacement("acme", reason="Other", message="too", image_id="sha256:c")
+            records.return_to_former("acme")
+        found = Records(RootPaths(tmp_path), owners=False).recall("acme")
+        assert found.replacement is None
+        return found.held_back
+
+    return end
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_restart_of_what_serves_instead_leaves_what_failed_remembered(end_attempt, good):
+    kept = replace(BEGUN.kept, image_id="sha256:before")
+    failed = HeldBack(target="bad", image_id="sha256:b", kept=kept, reason="No", message="no")
+
+    # Its image's name may stand for another content by now, which has rewritten the data.
+    expected = replace(kept, image_id="") if good else BEGUN.kept
+    assert end_attempt(failed, good=good) == replace(failed, kept=expected)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_end_of_another_attempt_at_what_failed_is_what_is_remembered(end_attempt, good):
+    failed = HeldBack(
+        target=BEGUN.target, image_id="sha256:b", kept=BEGUN.kept, reason="No", message="no"
+    )
+
+    held = end_attempt(failed, good=good)
+    assert (held.image_id if held else None) == (None if good else "sha256:c")

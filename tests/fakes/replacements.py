@@ -23,11 +23,15 @@ class FakeReplacementMemory:
 
     def accept_replacement(self, tenant_name):
         memory = self.world.memory(tenant_name)
-        begun = memory.replacement
+        begun, failed = memory.replacement, memory.held_back
+        if failed and failed.target == begun.target:
+            failed = None
+        if failed:
+            failed = replace(failed, kept=replace(failed.kept, image_id=""))
         self._amend(
             tenant_name,
             replacement=None,
-            held_back=None,
+            held_back=failed,
             outgoing=tuple(sorted({*memory.outgoing, begun.former})),
             restarted_at=begun.wish or memory.restarted_at,
             restart_wish=None,
@@ -42,17 +46,22 @@ class FakeReplacementMemory:
         memory = self.world.memory(tenant_name)
         begun = memory.replacement
         reason, message = begun.failure
-        self._amend(
-            tenant_name,
-            instance=begun.former,
-            replacement=None,
-            held_back=HeldBack(
+        failed = memory.held_back
+        if failed and failed.target != begun.target:
+            failed = replace(failed, kept=begun.kept)
+        else:
+            failed = HeldBack(
                 target=begun.target,
                 image_id=begun.failed_image,
                 kept=begun.kept,
                 reason=reason,
                 message=message,
-            ),
+            )
+        self._amend(
+            tenant_name,
+            instance=begun.former,
+            replacement=None,
+            held_back=failed,
             outgoing=tuple(sorted({*memory.outgoing, begun.instance})),
             restarted_at=begun.wish or memory.restarted_at,
             restart_wish=None,

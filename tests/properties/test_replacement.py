@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from cachepilot.observe.snapshot import Liveness
 from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
-from tests.fakes.engine import content_of
+from tests.fakes.engine import FakeContainerWriter, content_of
 from tests.fakes.eventful import EventfulWorld
 from tests.fakes.scenes import plan
 from tests.fakes.visits import Daemon
@@ -402,6 +403,43 @@ def test_what_failed_is_not_tried_again_and_the_rest_goes_on(before, fault, cut)
     assert complaints(world, last) == []
     assert world.servers["acme"].data == 5
     assert world.memory("acme").held_back is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(specs, faults, cuts, st.booleans())
+def test_a_restart_of_the_server_before_is_no_reason_to_try_the_change_again(
+    before, fault, cut, good
+):
+    """Somebody's hand makes it necessary, and it may fail itself."""
+    world = new_world(fault)
+    visit(world, before)
+    world.write("acme", 5)
+    after = replace(before, image=FAULTY)
+    visit(world, after)
+    failed, container = world.memory("acme").held_back, world.containers["acme"]
+    world.containers["acme"] = replace(container, shape=replace(container.shape, pids=7))
+    if not good:
+        world.broken.add(GOOD)
+    made, create = [], FakeContainerWriter.create
+
+    def note(writer, name, workload, **given):
+        made.append(workload.shape.image)
+        create(writer, name, workload, **given)
+
+    with patch.object(FakeContainerWriter, "create", note):
+        visit(world, after, cut=cut)
+        visit(world, after)
+        world.broken.discard(GOOD)
+        visit(world, after)
+        visit(world, after)
+
+    assert FAULTY not in made
+    assert world.containers["acme"].shape.image == GOOD
+    assert world.containers["acme"].shape.pids != 7
+    assert world.servers["acme"].data == 5
+    held, blocked = world.memory("acme").held_back, plan(world, after).blocked
+    assert blocked.message == held.message
+    assert held.target == failed.target
 
 
 @settings(max_examples=100, deadline=None)
