@@ -32,10 +32,18 @@ def target_of(spec: TenantSpec) -> str:
 def held_back(spec: TenantSpec, seen: Snapshot) -> HeldBack | None:
     """Return what failed before, if the very same is wanted still."""
     failed = seen.memory.held_back
-    if failed is None or failed.target != target_of(spec):
+    if failed is None or failed.target not in _targets_of(spec, seen, failed):
         return None
     is_other = seen.image_id and failed.image_id and seen.image_id != failed.image_id
     return None if is_other else failed
+
+
+def _targets_of(spec: TenantSpec, seen: Snapshot, failed: HeldBack) -> tuple[str, ...]:
+    """Return how *spec* may be called in what is remembered of *failed*."""
+    if failed.kept.boxed is None and seen.container(Role.SANDBOX):
+        # Its version did not say yet of what was in a sandbox that it was.
+        return (target_of(spec), target_of(replace(spec, strategy=UpgradeStrategy.RESTART)))
+    return (target_of(spec),)
 
 
 def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cachepilot.observe.replacement import HeldBack
 from cachepilot.observe.snapshot import Liveness
+from cachepilot.plan.held_back import keep, target_of
 from cachepilot.spec.document import AccessMode, PersistenceMode, State
 from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 from tests.fakes.engine import FakeContainerWriter, content_of
 from tests.fakes.eventful import EventfulWorld
-from tests.fakes.scenes import plan
+from tests.fakes.scenes import look, plan
 from tests.fakes.visits import Daemon
 from tests.fakes.world import FakeWorld
 from tests.properties.test_convergence import RULES, complaints, visit
@@ -23,6 +25,7 @@ from tests.properties.test_convergence import RULES, complaints, visit
 GOOD, NEXT, FAULTY = "redis:7.2", "redis:8.0", "redis:9.0"
 WISH = "2026-03-01T12:00:00Z"
 BOXED = {"strategy": UpgradeStrategy.HANDOVER}
+FAILED = HeldBack(target="", image_id="", kept=None, reason="UpgradeFailed", message="no")
 cuts = st.integers(0, 45)
 modes = st.sampled_from(PersistenceMode)
 faults = st.sampled_from(["broken", "lying"])
@@ -440,6 +443,35 @@ def test_a_restart_of_the_server_before_is_no_reason_to_try_the_change_again(
     held, blocked = world.memory("acme").held_back, plan(world, after).blocked
     assert blocked.message == held.message
     assert held.target == failed.target
+
+
+@settings(max_examples=50, deadline=None)
+@given(specs, st.booleans())
+def test_what_failed_in_a_sandbox_is_known_from_an_older_record(before, boxed):
+    """It knew neither that a tenant was in a sandbox, nor that its failure was one there."""
+    before = replace(before, **BOXED) if boxed else before
+    world, after = new_world("broken"), replace(before, image=FAULTY)
+    visit(world, before)
+    world.write("acme", 5)
+    visit(world, after)
+    memory = world.memory("acme")
+    older = replace(
+        memory.held_back or FAILED,
+        target=target_of(replace(after, strategy=UpgradeStrategy.RESTART)),
+        kept=replace(keep(after, look(world, after), world.containers["acme"]), boxed=None),
+    )
+    world.memories["acme"] = replace(memory, held_back=older)
+    starts = world.starts
+
+    visit(world, after)
+    assert world.starts == starts
+    assert world.servers["acme"].data == 5
+    assert plan(world, after).blocked.message == older.message
+
+    last = replace(after, image=NEXT)
+    visit(world, last)
+    assert complaints(world, last) == []
+    assert world.memory("acme").held_back is None
 
 
 @settings(max_examples=100, deadline=None)
