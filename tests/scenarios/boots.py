@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -43,14 +43,14 @@ class Diary:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
         self._thread.start()
         eventually(lambda: self._acknowledged[1])
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def begin_volume(self) -> None:
         """Begin a new one while no server runs, so that nothing is said yes to meanwhile."""

@@ -51,7 +51,7 @@ class Side:
         if self.mode == "rdb":
             with tenant.admin() as admin:
                 admin.save()
-        self.diary.__enter__()
+        self.diary.begin()
 
     def edit(self, number, kind):
         changes = EDITS[kind](self.host.slot)
@@ -94,7 +94,7 @@ class Side:
         assert version.startswith("8." if kind == "another image" else "7.")
 
     def end(self):
-        self.diary.__exit__()
+        self.diary.end()
         self.host.close()
 
 
