@@ -73,7 +73,7 @@ def _page(tenant: PublishedTenant, invocation: Invocation) -> None:
         else:
             print_text(line)
     _section("Spec", _fields(tenant.spec))
-    _section("Users", _users(tenant))
+    _section("Users", _users(tenant, invocation))
     _section("Endpoints", table([_endpoint(each) for each in tenant.endpoints]))
     _section("Conditions", _conditions(tenant, invocation))
     _section("Problems", [str(each) for each in status.get("problems") or ()])
@@ -114,16 +114,17 @@ def _shown(key: str, value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _users(tenant: PublishedTenant) -> list[str]:
+def _users(tenant: PublishedTenant, invocation: Invocation) -> list[str]:
     """Return who can log in, with the revision of the password and what the server allows."""
     auth = _mapping(tenant.spec.get("auth"))
     said = [str(each.get("name")) for each in map(_mapping, auth.get("users") or ())]
     known = {str(each.get("name")): each for each in map(_mapping, tenant.users)}
+    now = invocation.surroundings.now()
     rows = [
         (
             name,
             str(known[name].get("revision", "-")) if name in known else "-",
-            str(known[name].get("since") or "-") if name in known else "-",
+            since_text(known[name].get("since"), now) or "-" if name in known else "-",
             str(known[name].get("may") or "-") if name in known else "-",
         )
         for name in dict.fromkeys((*known, *said))

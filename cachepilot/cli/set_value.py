@@ -40,8 +40,8 @@ def set_value(
     """Change single fields of a tenant's document, keeping comments and layout.
 
     For example `set acme spec.memory.max=512MiB spec.cpus=0.5`. A field that is missing is
-    added. The file is read again afterwards: if anything else would have changed, nothing is
-    written.
+    added, and `null` says as much as leaving it out. The file is read again afterwards: if
+    anything else would have changed, nothing is written.
     """
     from cachepilot.cli.changing import report, set_fields_of
     from cachepilot.cli.effect import await_effect

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cachepilot.observe.snapshot import ContainerShape
+from cachepilot.observe.snapshot import JOINED, ContainerShape
 
 ShapeCheck = Callable[[ContainerShape, ContainerShape], bool]
 
 SHAPE_CHECKS: tuple[tuple[str, ShapeCheck], ...] = (
     ("image changed", lambda want, seen: want.image != seen.image),
+    # Its ports become, or were, those of the sandbox: the same ones, which did not change.
+    ("it moves into a sandbox", lambda want, seen: want.bridge == JOINED != seen.bridge),
+    ("it leaves its sandbox", lambda want, seen: seen.bridge == JOINED != want.bridge),
     ("published ports changed", lambda want, seen: want.published != seen.published),
     ("command changed", lambda want, seen: want.command != seen.command),
     ("user changed", lambda want, seen: want.user != seen.user),

@@ -129,7 +129,7 @@ def test_users_are_told_by_name_revision_and_rules(host):
 
     lines = [line.split() for line in host.run("describe", "tenant", "acme").out.splitlines()]
 
-    assert ["default", "3", "2026-03-01T11:00:00Z", "-"] in lines
+    assert ["default", "3", "60m", "-"] in lines
     # What the server has, and not what the document asks for.
     assert ["app", "1", "-", "~a:*", "+@read", "-@admin"] in lines
     assert ["new", "-", "-", "-"] in lines

@@ -20,6 +20,7 @@ from cachepilot.plan.shape import (
     wanted_workload,
 )
 from cachepilot.spec.document import AccessMode
+from cachepilot.spec.upgrade import UpgradeStrategy
 from tests.builders import tenant
 
 HELD = Reservation(tls_port=7301, plain_port=7601, uid=101, bridge=3)
@@ -40,6 +41,14 @@ shapes = st.builds(
     lambda changes: replace(SHAPE, **{name: OTHERS[name] for name in changes}),
     st.sets(st.sampled_from(sorted(OTHERS))),
 )
+
+
+def test_a_server_that_moves_keeps_its_ports_and_only_says_that_it_moves():
+    boxed = wanted_workload(tenant(strategy=UpgradeStrategy.HANDOVER), HELD, instance=1).shape
+
+    assert shape_drift(boxed, SHAPE) == "it moves into a sandbox"
+    assert shape_drift(SHAPE, boxed) == "it leaves its sandbox"
+    assert shape_drift(boxed, replace(SHAPE, image="redis:9")) == "image changed"
 
 
 def test_every_part_of_a_shape_is_varied_below():
