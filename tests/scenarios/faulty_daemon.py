@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from cachepilot.adapters.instance_lock import InstanceLock
+from cachepilot.adapters.leftovers import sweep_leftovers
 from cachepilot.adapters.paths import RootPaths
 from cachepilot.daemon.logging import configure
 from cachepilot.daemon.main import prepare, run
@@ -85,6 +86,7 @@ def main() -> None:
     paths, stopping = RootPaths(Path(root)), threading.Event()
     prepare(paths)
     lock = InstanceLock(paths.lock)
+    sweep_leftovers(paths)
     settings = load_settings(paths.settings_file)
     parts = build(paths, settings, stopping=stopping)
     fuse, writers = Fuse(Path(fault_file)), parts.world.writers
