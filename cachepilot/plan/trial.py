@@ -173,7 +173,10 @@ def _flaw_of_sandbox(sandbox: SeenContainer | None) -> str:
         return ""
     if sandbox.liveness is Liveness.CREATED and sandbox.error:
         return f"its sandbox cannot be started: {sandbox.error}"
-    if sandbox.liveness is Liveness.RESTARTING:
+    if sandbox.liveness is Liveness.RESTARTING and sandbox.oom_killed:
+        return "its sandbox ran out of memory"
+    # Somebody may have ended it once, and Docker is about to start it again.
+    if sandbox.liveness is Liveness.RESTARTING and sandbox.exit_code not in _TAKEN_DOWN:
         return "its sandbox crashes again and again"
     return ""
 

@@ -297,6 +297,26 @@ def test_whoever_leaves_a_sandbox_that_crashes_is_not_put_back_into_it(cut):
     assert world.memory("acme").held_back is None
 
 
+@pytest.mark.parametrize("when", range(1, 40))
+def test_a_sandbox_that_somebody_ends_once_is_no_failure_of_the_move_into_it(when):
+    world, before = EventfulWorld(images={GOOD}), tenant("acme", image=GOOD)
+    visit(world, before)
+    world.write("acme", 7)
+    after = replace(before, **BOXED)
+
+    def end_it_once(world):
+        if "acme.sandbox" in world.containers:
+            world.end("acme.sandbox", exit_code=137, liveness=Liveness.RESTARTING)
+
+    world.events[world.effects + when] = end_it_once
+    for _ in range(4):
+        visit(world, after)
+
+    assert world.memory("acme").held_back is None
+    assert world.servers["acme"].data == 7
+    assert complaints(world, after) == []
+
+
 @pytest.mark.parametrize("mode", [PersistenceMode.NONE, PersistenceMode.RDB])
 @pytest.mark.parametrize("cut", range(1, 20))
 def test_a_wish_that_is_withdrawn_leaves_the_mode_and_the_room_as_they_were(cut, mode):
