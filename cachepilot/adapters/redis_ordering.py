@@ -57,12 +57,16 @@ class Ordering:
             ) from error
 
     def _finish_background_work(
-        self, tenant_name: TenantName, instance: int, *flags: str
+        self,
+        tenant_name: TenantName,
+        instance: int,
+        *flags: str,
+        unless: Callable[[Reply], bool] = lambda _info: False,
     ) -> Reply:
         for _ in self._pauses(timedelta(minutes=10)):
             with self._order(tenant_name, instance, "ask the server") as client:
                 info: Reply = client.info("persistence")
-            if not any(info.get(flag) for flag in flags):
+            if unless(info) or not any(info.get(flag) for flag in flags):
                 return info
         raise WaitingError(f"{tenant_name} is still writing its data")
 

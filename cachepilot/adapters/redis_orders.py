@@ -14,7 +14,7 @@ import redis.exceptions
 from cachepilot.adapters.redis_comparison import DataComparison
 from cachepilot.adapters.redis_connections import ManagementConnections
 from cachepilot.adapters.redis_errors import is_busy, why
-from cachepilot.adapters.redis_ordering import execute
+from cachepilot.adapters.redis_ordering import Reply, execute
 from cachepilot.adapters.replacement_record import ReplacementRecord
 from cachepilot.adapters.secret import Secret
 from cachepilot.errors import StalledError, UnavailableError, WaitingError
@@ -25,6 +25,7 @@ from cachepilot.spec.document import TenantName
 # Clients of a server on trial wait outside for whoever sees that it has loaded.
 _LOADING_PAUSE = timedelta(milliseconds=500)
 _UNKILLABLE_PAUSE = timedelta(seconds=15)
+_REWRITING = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
 
 
 class RedisOrders(DataComparison):
@@ -114,9 +115,10 @@ class RedisOrders(DataComparison):
     def wait_for_rewrite(self, tenant_name: TenantName, *, instance: int) -> None:
         """Return when the append-only file holds everything."""
         info = self._finish_background_work(
-            tenant_name, instance, "aof_rewrite_in_progress", "aof_rewrite_scheduled"
+            tenant_name, instance, *_REWRITING, unless=_is_rewritten_in_vain
         )
-        if info.get("aof_last_bgrewrite_status") != "ok" or not info.get("aof_enabled"):
+        failed = info.get("aof_last_bgrewrite_status") != "ok" or not info.get("aof_enabled")
+        if failed or _is_rewritten_in_vain(info):
             raise StalledError(
                 f"cannot write the append-only file of {tenant_name}: its rewrite failed",
                 reason="RewriteFailed",
@@ -124,8 +126,13 @@ class RedisOrders(DataComparison):
 
     def rewrite_append_only(self, tenant_name: TenantName, *, instance: int) -> None:
         """Rewrite the append-only file and return when that has succeeded."""
-        flags = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
-        self._finish_background_work(tenant_name, instance, *flags)
+        self._finish_background_work(
+            tenant_name,
+            instance,
+            *_REWRITING,
+            "rdb_bgsave_in_progress",
+            unless=_is_rewritten_in_vain,
+        )
         what = "rewrite the append-only file"
         with self._order(tenant_name, instance, what, reason="RewriteFailed") as client:
             client.bgrewriteaof()
@@ -192,3 +199,16 @@ class RedisOrders(DataComparison):
         what = f"delete user {user}"
         with self._order(tenant_name, instance, what, reason="UserRefused") as client:
             client.acl_deluser(user)
+
+
+def _is_rewritten_in_vain(info: Reply) -> bool:
+    """Return whether a log that was never complete waits for its next try, as the last failed.
+
+    A server that was told to begin one tries for ever, at first at once and then every minute.
+    """
+    return bool(
+        info.get("aof_rewrite_scheduled")
+        and not info.get("aof_rewrite_in_progress")
+        and not info.get("rdb_bgsave_in_progress")
+        and info.get("aof_last_bgrewrite_status") != "ok"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cachepilot.observe.memory import Memory, Reservation
 from cachepilot.observe.snapshot import Liveness, Role, SeenContainer, Snapshot
@@ -88,7 +89,7 @@ def plan_server(
             container_id=container.container_id,
             digest=container.digest,
         )
-        yield from _plan_missing(spec, seen, reservation, rules, cause)
+        yield from _plan_missing(spec, seen, reservation, rules, cause, container)
     else:
         yield from _plan_giving_up(spec, seen)
         yield from plan_name(spec, container, Role.SERVER)
@@ -97,13 +98,20 @@ def plan_server(
 
 
 def _plan_missing(
-    spec: TenantSpec, seen: Snapshot, reservation: Reservation, rules: Rules, cause: str
+    spec: TenantSpec,
+    seen: Snapshot,
+    reservation: Reservation,
+    rules: Rules,
+    cause: str,
+    before: SeenContainer | None = None,
 ) -> Iterator[Action]:
-    """Yield a container for the data that is there."""
+    """Yield a container for the data that is there, with no less room than it had *before*."""
     instance = seen.memory.instance
     yield from plan_prerequisites(spec, seen, reservation, rules)
     yield from plan_clean_start(spec, seen)
     workload = made_from(wanted_workload(spec, reservation, instance=instance), seen)
+    if before:
+        workload = replace(workload, resources=roomy(workload.resources, before))
     yield from plan_sandbox(spec, seen, reservation, cause)
     yield from plan_birth(spec, workload, cause, instance=instance)
     yield from plan_wish(spec, seen)

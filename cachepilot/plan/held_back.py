@@ -62,7 +62,8 @@ def as_it_was(spec: TenantSpec, seen: Snapshot) -> TenantSpec:
         tls_port=kept.tls_port,
         plain_port=kept.plain_port,
         config=_config_with(spec, kept),
-        memory_limit=max(spec.memory_limit, kept.memory),
+        # For a start; a server that runs gives back what it does not need.
+        memory_limit=max(spec.memory_limit, kept.memory if _is_homeless(seen) else 0),
         restarted_at=seen.memory.restarted_at,
         strategy=_strategy_with(spec, kept),
     )

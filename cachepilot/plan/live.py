@@ -29,6 +29,7 @@ from cachepilot.plan.server_config import (
     Directives,
     differences,
     needs_restart,
+    opening,
 )
 from cachepilot.plan.shape import wanted_resources
 from cachepilot.plan.user_rules import kept_rules
@@ -110,11 +111,28 @@ def shrink_fits(spec: TenantSpec, server: SeenServer, rules: Rules) -> bool:
     return server.resident_memory + copied <= spec.memory_limit
 
 
+def plan_opening(
+    spec: TenantSpec, seen: Snapshot, server: SeenServer, directives: Directives
+) -> Iterator[Action]:
+    """Yield the opening of a server that was left closed; its clients wait for nothing else."""
+    if server.directive("bind") != directives["bind"]:
+        yield SetDirectives(
+            tenant_name=spec.name,
+            cause="no client can reach it",
+            instance=seen.memory.instance,
+            directives=opening(directives),
+        )
+
+
 def plan_directives(
     spec: TenantSpec, seen: Snapshot, server: SeenServer, directives: Directives
 ) -> Iterator[Action]:
     """Yield CONFIG SET for whatever the running server means differently."""
-    found = [entry for entry in differences(directives, server) if not needs_restart(entry[0])]
+    found = [
+        entry
+        for entry in differences(directives, server)
+        if entry[0] != "bind" and not needs_restart(entry[0])
+    ]
     served = {at.fingerprint or at.refused for at in seen.endpoints} - {""}
     ordinary = {name: value for name, value, _ in found if name not in LIVE_ONLY}
     cause = ", ".join(f"{name} is {before}" for name, _, before in found if name not in LIVE_ONLY)

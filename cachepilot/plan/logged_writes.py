@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cachepilot.observe.memory import Memory
 from cachepilot.observe.snapshot import Role, SeenServer, Snapshot
-from cachepilot.plan.actions import Action, UpdateResources
+from cachepilot.plan.actions import Action, RewriteAppendOnly, SetDirectives, UpdateResources
 from cachepilot.plan.holding import in_force_meanwhile
-from cachepilot.plan.persistence import AOF, plan_mode_change
+from cachepilot.plan.persistence import (
+    AOF,
+    AS_EVER_AT_ITS_END,
+    mode_in_force,
+    plan_mode_change,
+)
 from cachepilot.plan.server_config import Directives, with_mode
 from cachepilot.spec.headroom import container_limit
 from cachepilot.spec.rules import Rules
@@ -34,21 +40,39 @@ def plan_logging(
     server: SeenServer,
     rules: Rules,
     *,
-    uid: int,
-    certificate: int,
+    memory: Memory,
+    cause: str,
 ) -> Iterator[Action]:
-    """Yield what makes a running server log every write; nothing if it does.
+    """Yield what makes a running server log every write, completely and in few words.
 
     If it crashes meanwhile it starts as it is, with the log: only what a restart would not change
     gets into its file.
     """
-    before = replace(in_force_meanwhile(spec, seen), persistence=AOF)
-    change = tuple(
-        plan_mode_change(before, seen, server, uid=uid, certificate=certificate, cause=_CAUSE)
-    )
-    if change:
-        yield from _plan_room(spec, seen, server, rules)
-        yield from change
+    name, instance = spec.name, seen.memory.instance
+    yield from _plan_room(spec, seen, server, rules)
+    if mode_in_force(spec, seen) is not AOF:
+        before = replace(in_force_meanwhile(spec, seen), persistence=AOF)
+        uid = memory.reservation.uid if memory.reservation else 0
+        yield from plan_mode_change(
+            before, seen, server, uid=uid, certificate=memory.certificate, cause=_CAUSE
+        )
+    # A change of mode, or a stop, that was cut short may have left it saving as it ends.
+    told = {
+        directive: value
+        for directive, value in with_mode(AOF).items()
+        if mode_in_force(spec, seen) is AOF and server.directive(directive) != value
+    }
+    if seen.memory.load_once:
+        told |= AS_EVER_AT_ITS_END
+    if told:
+        yield SetDirectives(
+            tenant_name=name,
+            cause=_CAUSE,
+            instance=instance,
+            directives=tuple(sorted(told.items())),
+        )
+    if mode_in_force(spec, seen) is AOF:
+        yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=instance)
 
 
 def _plan_room(

@@ -32,6 +32,7 @@ from cachepilot.spec.tenant import TenantSpec
 
 # What a server does when it is told to end; by default it saves where it has save points.
 _AT_ITS_END = "shutdown-on-sigterm"
+AS_EVER_AT_ITS_END = {_AT_ITS_END: "default"}
 AOF, RDB, NONE = PersistenceMode.AOF, PersistenceMode.RDB, PersistenceMode.NONE
 
 
@@ -88,8 +89,11 @@ def plan_mode_change(
         if before is AOF and seen.files.has_dump:
             # Of an earlier mode: a server that crashes behind the new file would load it.
             yield DiscardDump(tenant_name=name, cause=cause, instance=instance)
-        yield write
+        # The record first: whoever starts from the old file has all of it, whatever the record
+        # says; with the new file and the old record, the next look would bring the old file back
+        # below a server that has other data by then.
         yield remember
+        yield write
         yield _set(
             name, cause, instance, appendonly=directives["appendonly"], save=directives["save"]
         )
@@ -107,7 +111,7 @@ def plan_leftovers(spec: TenantSpec, seen: Snapshot, server: SeenServer) -> Iter
     if seen.memory.load_once:
         cause = "it was not stopped"
         yield ResumeWrites(tenant_name=name, cause=cause, instance=instance)
-        yield _set(name, cause, instance, **{_AT_ITS_END: "default"})
+        yield _set(name, cause, instance, **AS_EVER_AT_ITS_END)
     unused = mode is not AOF and server.directive("appendonly") == "no"
     yield from _discard(seen, append_only=unused, dump=mode is NONE)
     if seen.memory.load_once:
@@ -169,16 +173,28 @@ def plan_quiet(spec: TenantSpec, seen: Snapshot, cause: str) -> Iterator[Action]
 
 
 def plan_relief(spec: TenantSpec, seen: Snapshot) -> tuple[Action, ...]:
-    """Return what gives clients their writes back after a visit that could not stop a server."""
+    """Return what gives clients their ease back after a visit that could not stop a server."""
     begun = seen.memory.replacement
-    noted = begun is not None and begun.instance != seen.memory.instance and begun.note
-    if not (seen.loaded_server and (seen.memory.load_once or noted)):
+    is_begun = begun is not None and begun.instance != seen.memory.instance
+    noted, server = begun is not None and is_begun and begun.note, seen.loaded_server
+    if server is None:
         return ()
     cause, instance = "it could not be stopped", seen.memory.instance
     resume = ResumeWrites(tenant_name=spec.name, cause=cause, instance=instance)
     # What was noted is history from now on.
     forget = AbandonReplacement(tenant_name=spec.name, cause=cause)
-    return (forget, resume) if noted else (resume,)
+    logs_for_us = is_begun or spec.persistence is AOF
+    if (
+        logs_for_us
+        and mode_in_force(spec, seen) is not AOF
+        and server.directive("appendonly") == "yes"
+    ):
+        # A server that cannot write its log tries for ever, and refuses writes where it may.
+        cause = "its log is not complete"
+        return (_set(spec.name, cause, instance, appendonly="no"),)
+    if noted:
+        return forget, resume
+    return (resume,) if seen.memory.load_once else ()
 
 
 def cannot_be_quiet(spec: TenantSpec, seen: Snapshot) -> str:

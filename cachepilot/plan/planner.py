@@ -60,6 +60,7 @@ from cachepilot.plan.live import (
     plan_directives,
     plan_growth,
     plan_live_only,
+    plan_opening,
     plan_shrinking,
     plan_users,
 )
@@ -331,11 +332,13 @@ def _plan_live(
 ) -> Iterator[Action]:
     """Yield live changes.
 
-    What a later start would load by mistake goes first and what a build may refuse goes last, so
-    that a refusal holds nothing else up.
+    Clients get in first, then goes what a later start would load by mistake, and what a build may
+    refuse goes last, so that a refusal holds nothing else up.
     """
     uid = memory.reservation.uid if memory.reservation else 0
     spared = only_by_hand(spec, seen, directives, rules)
+    if not spared:
+        yield from plan_opening(spec, seen, server, directives)
     yield from plan_leftovers(spec, seen, server)
     yield from plan_discards(seen)
     yield from plan_growth(spec, seen)

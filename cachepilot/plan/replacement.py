@@ -21,7 +21,6 @@ from cachepilot.plan.actions import (
     ExamineImage,
     NoteData,
     RemoveContainer,
-    RewriteAppendOnly,
     StageInstance,
     StopContainer,
     SwitchInstance,
@@ -33,7 +32,7 @@ from cachepilot.plan.birth import plan_birth, plan_prerequisites
 from cachepilot.plan.guard import data_format_of_server
 from cachepilot.plan.held_back import keep, target_of
 from cachepilot.plan.logged_writes import logged, plan_logging
-from cachepilot.plan.persistence import AOF, NONE, RDB, mode_in_force, plan_clean_start, plan_quiet
+from cachepilot.plan.persistence import AOF, NONE, RDB, mode_in_force, plan_clean_start
 from cachepilot.plan.sandbox import plan_sandbox
 from cachepilot.plan.server_config import (
     Directives,
@@ -139,7 +138,9 @@ def continued(seen: Snapshot) -> Replacement | None:
     ended = container.finished_at
     rests = container.liveness in (Liveness.EXITED, Liveness.CREATED)
     is_known = begun.note is not None and ended is not None and ended <= begun.note.until
-    return begun if rests and is_known and seen.memory.persistence is AOF else None
+    # One that was killed may lack its last second, which no comparison would forgive.
+    is_whole = seen.memory.persistence is AOF and container.exit_code == 0
+    return begun if rests and is_known and is_whole else None
 
 
 def successor(spec: TenantSpec, reservation: Reservation, begun: Replacement) -> Workload:
@@ -162,17 +163,13 @@ def _begin(
 ) -> Replacement:
     before = seen.memory.replacement
     number = before.instance if before else seen.memory.instance + 1
-    kept = keep(spec, seen, container)
-    if before:
-        # What it was given since is for the log alone.
-        kept = replace(kept, memory=before.kept.memory)
     return Replacement(
         cause=cause,
         target=target,
         wish=_wish(spec, seen),
         former=seen.memory.instance,
         instance=number,
-        kept=kept,
+        kept=keep(spec, seen, container),
         begun=seen.at,
         staged=before.staged if before else False,
     )
@@ -223,14 +220,7 @@ def _plan_farewell(
         yield from plan_clean_start(spec, seen)
         return
     if server:
-        uid = memory.reservation.uid if memory.reservation else 0
-        if mode_in_force(spec, seen) is AOF:
-            yield from plan_quiet(spec, seen, cause)
-            yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=number)
-        else:
-            yield from plan_logging(
-                spec, seen, server, rules, uid=uid, certificate=memory.certificate
-            )
+        yield from plan_logging(spec, seen, server, rules, memory=memory, cause=cause)
         pause = 2 * stop_timeout(server.used_memory)
         yield NoteData(tenant_name=name, cause=cause, instance=number, pause=pause)
     yield StopContainer(

@@ -341,6 +341,12 @@ class FakeBench(Bench):
         self.world.disk(made.name).writable = True
 
     @contextlib.contextmanager
+    def unwritable_log(self, made):
+        assert self.has_append_only(made)
+        with self.unwritable_data(made):
+            yield
+
+    @contextlib.contextmanager
     def silence(self):
         self.world.engine_up = False
         yield self.readers.containers
@@ -604,6 +610,17 @@ class RealBench(Bench):
         os.chown(folder, 0, 0)
         yield
         os.chown(folder, before.st_uid, before.st_gid)
+
+    @contextlib.contextmanager
+    def unwritable_log(self, made):
+        """Lie in the way of the process that would write it, whatever number that gets."""
+        folder = self.paths.data(made.name, 1)
+        obstacles = [folder / f"temp-rewriteaof-{process}.aof" for process in range(2, 400)]
+        for each in obstacles:
+            each.mkdir()
+        yield
+        for each in obstacles:
+            each.rmdir()
 
     @contextlib.contextmanager
     def silence(self):

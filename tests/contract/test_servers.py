@@ -331,6 +331,24 @@ def test_an_append_only_file_switched_on_holds_everything_once_it_was_waited_for
     assert bench.read(made) == 6
 
 
+def test_an_append_only_file_that_cannot_be_completed_is_said_so_and_can_be_given_up(bench, made):
+    switch = {"directives": (("appendonly", "yes"),)}
+    tell(bench, made, "set_directives", **switch)
+    tell(bench, made, "wait_for_rewrite")
+    tell(bench, made, "set_directives", directives=(("appendonly", "no"),))
+    with bench.unwritable_log(made):
+        tell(bench, made, "set_directives", **switch)
+        for verb in ("wait_for_rewrite", "rewrite_append_only"):
+            with pytest.raises(StalledError) as refusal:
+                tell(bench, made, verb)
+            assert refusal.value.reason == "RewriteFailed"
+        tell(bench, made, "set_directives", directives=(("appendonly", "no"),))
+        assert bench.write(made, 3)
+
+    tell(bench, made, "set_directives", **switch)
+    tell(bench, made, "wait_for_rewrite")
+
+
 def test_waiting_for_an_append_only_file_that_nobody_writes_is_refused(bench, made):
     with pytest.raises(StalledError) as refusal:
         tell(bench, made, "wait_for_rewrite")

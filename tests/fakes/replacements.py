@@ -104,8 +104,7 @@ class FakeReplacementFiles:
 
 class FakeReplacementServer:
     def rewrite_append_only(self, tenant_name, *, instance):
-        self._effect()
-        self._server(tenant_name, instance)
+        self.wait_for_rewrite(tenant_name, instance=instance)
 
     def note_data(self, tenant_name, *, instance, pause):
         self._effect()

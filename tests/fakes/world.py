@@ -84,6 +84,8 @@ class Server:
     # keep them out.
     has_clients: bool = False
     pause_ends: bool = False
+    # Whether the append-only file holds everything, or is still in the making.
+    log_is_whole: bool = True
 
     @property
     def saves_at_its_end(self) -> bool:
@@ -410,5 +412,8 @@ class FakeWorld:
         ]
         for key in (name, *followers):
             self.servers[key].data = data
-            if self.servers[key].directives["appendonly"] == "yes":
+            if (
+                self.servers[key].directives["appendonly"] == "yes"
+                and self.servers[key].log_is_whole
+            ):
                 self.disk(key, self.servers[key].instance).append_only = data

@@ -37,7 +37,7 @@ from tests.fakes.replacements import (
     FakeReplacementServer,
 )
 from tests.fakes.texts import parse_rules
-from tests.fakes.world import FakeWorld
+from tests.fakes.world import EMPTY, FakeWorld
 
 # What CONFIG SET takes, as far as this world knows directives at all.
 _SETTABLE = {
@@ -322,8 +322,13 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
 
     def wait_for_rewrite(self, tenant_name, *, instance):
         self._effect()
-        if self._server(tenant_name, instance).directives["appendonly"] != "yes":
+        server = self._server(tenant_name, instance)
+        disk = self.world.disk(tenant_name, instance)
+        fails = not (server.log_is_whole or disk.writable)
+        if fails or server.directives["appendonly"] != "yes":
             raise StalledError("its rewrite failed", reason="RewriteFailed")
+        if not server.log_is_whole:
+            server.log_is_whole, disk.append_only = True, server.data
 
     def end_script(self, tenant_name, *, instance):
         self._effect()
@@ -349,7 +354,8 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
         if shown and not leaves[int(shown[0])].clients:
             raise StalledError("it cannot read its own certificate", reason="DirectiveRefused")
         turns_on = wanted.get("appendonly") == "yes" and server.directives["appendonly"] != "yes"
-        if turns_on and not self.world.disk(tenant_name, instance).writable:
+        disk = self.world.disk(tenant_name, instance)
+        if turns_on and not (disk.writable or disk.append_only is not None):
             raise StalledError("it refuses", reason="DirectiveRefused")
         key = self.world.key(tenant_name, instance)
         if self.world.is_port_taken(key, wanted):
@@ -360,7 +366,9 @@ class FakeServerWriter(FakeReplacementServer, _Writer):
             anew=any(before.get(at) != server.directives.get(at) for at in CERTIFICATE_FILES)
         )
         if turns_on:
-            self.world.disk(tenant_name, instance).append_only = server.data
+            # Its folder is there at once, and what it had is void once the new one is complete.
+            server.log_is_whole = False
+            disk.append_only = EMPTY if disk.append_only is None else disk.append_only
         if "tls-cert-file" in wanted:
             self.world.serve_certificate(self.world.key(tenant_name, instance))
 

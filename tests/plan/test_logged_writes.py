@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from cachepilot.observe.snapshot import Liveness
 from cachepilot.plan.actions import (
+    CreateContainer,
     NoteData,
     RememberPersistence,
+    RewriteAppendOnly,
     SetDirectives,
     UpdateResources,
     WriteConfiguration,
@@ -62,6 +65,53 @@ def test_a_server_that_holds_more_than_it_should_gets_room_for_what_it_holds():
 
     (room,) = of_kind(found, UpdateResources)
     assert room.resources.memory == 820 * MIB
+
+
+def test_a_server_that_logs_already_is_told_what_it_lacks_and_gets_room():
+    before = tenant("acme", persistence=NONE, memory_max=64 * MIB, memory_limit=limit(NONE))
+    seen = look(settled(before), before)
+    memory = replace(seen.memory, persistence=AOF, load_once=True)
+    told = dict(seen.server.directives) | {"appendonly": "yes", "save": "3600 1"}
+    server = replace(seen.server, directives=tuple(told.items()))
+    wanted = replace(before, restarted_at="2026-03-01T12:00:00Z")
+
+    found = plan_tenant(wanted, replace(seen, memory=memory, server=server), RULES, NOON)
+
+    (room,) = of_kind(found, UpdateResources)
+    assert room.resources.memory == limit(AOF)
+    noted = found.actions.index(of_kind(found, NoteData)[0])
+    said = [a.directives for a in found.actions[:noted] if isinstance(a, SetDirectives)]
+    # A snapshot of everything, as it ends, would be made while nobody may write.
+    assert said == [(("save", ""), ("shutdown-on-sigterm", "default"))]
+    assert [type(a) for a in found.actions[noted - 1 : noted]] == [RewriteAppendOnly]
+
+
+def test_clients_get_in_before_the_mode_changes_back():
+    spec = tenant("acme", persistence=RDB)
+    seen = look(settled(spec), spec)
+    told = dict(seen.server.directives) | {"appendonly": "yes", "save": "", "bind": "127.0.0.1"}
+    server = replace(seen.server, directives=tuple(told.items()))
+    left = replace(seen, memory=replace(seen.memory, persistence=AOF), server=server)
+
+    found = plan_tenant(spec, left, RULES, NOON)
+
+    said = [name for a in of_kind(found, SetDirectives) for name, _ in a.directives]
+    assert said == ["bind", "save", "appendonly"]
+
+
+def test_a_container_that_is_being_removed_is_made_anew_with_the_room_it_had():
+    spec = tenant("acme", persistence=RDB, memory_max=64 * MIB, memory_limit=limit(RDB))
+    seen = look(settled(spec), spec)
+    (container,) = seen.containers
+    roomy = replace(container.resources, memory=900 * MIB, swap=900 * MIB)
+    dead = replace(container, liveness=Liveness.DEAD, resources=roomy)
+
+    found = plan_tenant(
+        spec, replace(seen, containers=(dead,), server=None, endpoints=()), RULES, NOON
+    )
+
+    (made,) = of_kind(found, CreateContainer)
+    assert made.workload.resources.memory == 900 * MIB
 
 
 @pytest.mark.parametrize("mode", [NONE, RDB])

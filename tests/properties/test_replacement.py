@@ -297,6 +297,59 @@ def test_whoever_leaves_a_sandbox_that_crashes_is_not_put_back_into_it(cut):
     assert world.memory("acme").held_back is None
 
 
+@pytest.mark.parametrize("mode", [PersistenceMode.NONE, PersistenceMode.RDB])
+@pytest.mark.parametrize("when", range(1, 14))
+def test_a_log_that_cannot_be_completed_is_given_up_until_the_next_try(when, mode):
+    """Or else the server would try for ever, and refuse writes as soon as it cannot log one."""
+    world, before = (
+        EventfulWorld(images={GOOD, NEXT}),
+        tenant("acme", image=GOOD, persistence=mode),
+    )
+    visit(world, before)
+    world.write("acme", 7)
+    after = replace(before, image=NEXT)
+    world.events[world.effects + when] = fill_the_disk
+    visit(world, after)
+
+    server = world.servers["acme"]
+    if server.instance == 1 and world.memory("acme").persistence is mode:
+        assert server.directives["appendonly"] == "no"
+        assert reason_of(world, after) == ""
+    assert world.write("acme", 8)
+    for disk in world.disks.values():
+        disk.writable = True
+    for _ in range(3):
+        visit(world, after)
+
+    assert world.servers["acme"].data == 8
+    assert complaints(world, after) == []
+
+
+@pytest.mark.parametrize("mode", [PersistenceMode.NONE, PersistenceMode.RDB])
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_data_from_before_a_crash_that_lost_it_never_comes_back(cut, mode):
+    """On the way back to its own mode, behind a restart."""
+    before, others = tenant("acme", image=GOOD, persistence=mode), range(1, 12)
+    for again in others:
+        world = FakeWorld(images={GOOD, NEXT})
+        visit(world, before)
+        world.write("acme", 7)
+        after = replace(before, image=NEXT)
+        visit(world, after, cut=cut)
+        if "acme" not in world.servers:
+            return
+        world.kill("acme")
+        world.boot("acme")
+        if world.servers["acme"].data == 7:
+            return
+        world.write("acme", 9)
+        visit(world, after, cut=again)
+        if "acme" in world.servers:
+            world.kill("acme")
+            world.boot("acme")
+            assert world.servers["acme"].data != 7
+
+
 @pytest.mark.parametrize("when", range(1, 40))
 def test_a_sandbox_that_somebody_ends_once_is_no_failure_of_the_move_into_it(when):
     world, before = EventfulWorld(images={GOOD}), tenant("acme", image=GOOD)

@@ -9,11 +9,13 @@ import pytest
 
 from tests.scenarios.host import REDIS_7, REDIS_8, VALKEY_8
 from tests.scenarios.load import Load
+from tests.scenarios.waiting import eventually
 
 # redis-py forgets the socket of a handshake that a stopping server cuts off.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 
 MODES = ("none", "rdb", "aof")
+ENGINES = {"redis7": REDIS_7, "redis8": REDIS_8, "valkey8": VALKEY_8}
 LISTENERS = {"tls-only": {"tls"}, "dual-mode": {"tls", "plain"}, "plain-only": {"plain"}}
 INSIDE = {"6379/tcp": "plain", "6380/tcp": "tls"}
 ROOMY = {"memory": {"max": "32MiB", "policy": "noeviction"}}
@@ -136,26 +138,36 @@ def test_a_server_whose_last_save_fails_serves_on_until_it_can_save(fleet, image
     assert tenant.get("late") == "yes"
 
 
-@pytest.mark.parametrize("image", [REDIS_7, VALKEY_8], ids=["redis7", "valkey8"])
-@pytest.mark.parametrize("mode", ["none", "rdb"])
-def test_a_server_that_cannot_log_its_writes_serves_on_until_it_can(fleet, image, mode):
-    tenant = fleet.tenant(f"full-{image.split('/')[1][:5]}-{mode}")
-    tenant.write(with_image(image, mode)).settle()
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [("none", "RewriteFailed"), ("rdb", "RewriteFailed"), ("none", "DirectiveRefused")],
+)
+def test_a_server_that_cannot_log_its_writes_serves_on_until_it_can(fleet, engine, mode, reason):
+    tenant = fleet.tenant(f"nolog-{engine}-{mode}-{reason[:3].lower()}")
+    tenant.write(with_image(ENGINES[engine], mode)).settle()
     run_id = tenant.run_id()
-    obstacle = tenant.data / "appendonlydir"
-    obstacle.write_text("in its way")
+    # Either its folder cannot be made, or the process beside the server cannot write.
+    if reason == "DirectiveRefused":
+        obstacles = [tenant.data / "appendonlydir"]
+        obstacles[0].write_text("in its way")
+    else:
+        obstacles = [tenant.data / f"temp-rewriteaof-{process}.aof" for process in range(2, 400)]
+        for each in obstacles:
+            each.mkdir()
 
     with Load(tenant, None, None) as load:
         tenant.edit({"restartedAt": "2026-03-01T12:00:00Z"})
-        assert "appendonly" in tenant.stalled("DirectiveRefused")["message"]
-        tenant.put(late="yes")
+        tenant.stalled(reason)
+        eventually(lambda: tenant.config("appendonly") == "no")
+        load.go_on()
         assert tenant.run_id() == run_id
-        obstacle.unlink()
+        for each in obstacles:
+            each.rmdir() if each.is_dir() else each.unlink()
         tenant.settle()
         load.go_on()
 
     assert tenant.run_id() != run_id
-    assert tenant.get("late") == "yes"
     assert load.lost() == []
 
 
@@ -184,9 +196,6 @@ def test_an_image_without_a_server_is_refused_before_anything_stops(fleet):
         assert tenant.run_id() == run_id
     finally:
         fleet.engine.images.remove(name, force=True)
-
-
-ENGINES = {"redis7": REDIS_7, "redis8": REDIS_8, "valkey8": VALKEY_8}
 
 
 @pytest.mark.parametrize(("engine", "mode"), [*zip(ENGINES, MODES, strict=True)])
