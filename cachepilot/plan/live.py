@@ -115,10 +115,11 @@ def plan_opening(
     spec: TenantSpec, seen: Snapshot, server: SeenServer, directives: Directives
 ) -> Iterator[Action]:
     """Yield the opening of a server that was left closed; its clients wait for nothing else."""
-    if server.directive("bind") != directives["bind"]:
+    before = server.directive("bind")
+    if before != directives["bind"]:
         yield SetDirectives(
             tenant_name=spec.name,
-            cause="no client can reach it",
+            cause=f"bind is {before}",
             instance=seen.memory.instance,
             directives=opening(directives),
         )

@@ -95,6 +95,7 @@ def test_clients_get_in_before_the_mode_changes_back():
 
     found = plan_tenant(spec, left, RULES, NOON)
 
+    assert of_kind(found, SetDirectives)[0].cause == "bind is 127.0.0.1"
     said = [name for a in of_kind(found, SetDirectives) for name, _ in a.directives]
     assert said == ["bind", "save", "appendonly"]
 
