@@ -49,21 +49,21 @@ def plan_logging(
     gets into its file.
     """
     name, instance = spec.name, seen.memory.instance
+    logs_already = mode_in_force(spec, seen) is AOF
+    # A stop that was cut short may have left it saving as it ends.
+    told = dict(AS_EVER_AT_ITS_END) if seen.memory.load_once else {}
     yield from _plan_room(spec, seen, server, rules)
-    if mode_in_force(spec, seen) is not AOF:
+    if logs_already:
+        # And so may a change of mode; or somebody switched the log off.
+        told |= {
+            key: value for key, value in with_mode(AOF).items() if server.directive(key) != value
+        }
+    else:
         before = replace(in_force_meanwhile(spec, seen), persistence=AOF)
         uid = memory.reservation.uid if memory.reservation else 0
         yield from plan_mode_change(
             before, seen, server, uid=uid, certificate=memory.certificate, cause=_CAUSE
         )
-    # A change of mode, or a stop, that was cut short may have left it saving as it ends.
-    told = {
-        directive: value
-        for directive, value in with_mode(AOF).items()
-        if mode_in_force(spec, seen) is AOF and server.directive(directive) != value
-    }
-    if seen.memory.load_once:
-        told |= AS_EVER_AT_ITS_END
     if told:
         yield SetDirectives(
             tenant_name=name,
@@ -71,7 +71,7 @@ def plan_logging(
             instance=instance,
             directives=tuple(sorted(told.items())),
         )
-    if mode_in_force(spec, seen) is AOF:
+    if logs_already:
         yield RewriteAppendOnly(tenant_name=name, cause=cause, instance=instance)
 
 
